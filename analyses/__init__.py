@@ -1,0 +1,1 @@
+"""Lesions, uploads, analyses, results, history, API."""

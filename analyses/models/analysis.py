@@ -1,0 +1,158 @@
+"""One photo on its way to a result, and the states that the database lets it have."""
+
+from __future__ import annotations
+
+import uuid
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import User
+from analyses.models.lesion import BodySite, Lesion
+from analyses.models.result import Result
+from inference_worker.verdict import ImageType, Stage
+
+
+class Status(models.TextChoices):
+    """The technical state. The clinical one is `Result.category`."""
+
+    QUEUED = "QUEUED", _("Waiting")
+    RUNNING = "RUNNING", _("Being analysed")
+    COMPLETED = "COMPLETED", _("Finished")
+    REJECTED = "REJECTED", _("Photo not usable")
+    FAILED = "FAILED", _("Not analysed")
+
+
+TERMINAL = (Status.COMPLETED, Status.REJECTED, Status.FAILED)
+PENDING = (Status.QUEUED, Status.RUNNING)
+
+
+class HoldKind(models.TextChoices):
+    """What the person agreed to: keep the photo for a dermatologist, and when."""
+
+    NONE = "", _("Delete the photo after the analysis")
+    GATE_DEFERRED = "gate_deferred", _("Keep it if the computer cannot tell")
+    HUMAN_REQUESTED = "human_requested", _("Keep it, I ask for a human")
+
+
+class AnalysisQuerySet(models.QuerySet["Analysis"]):
+    """Analyses, and who may see them."""
+
+    def visible_to(self, user: User) -> AnalysisQuerySet:
+        """Only what is the user's own; an administrator sees no clinical content."""
+        return self.filter(owner=user)
+
+    def pending(self) -> AnalysisQuerySet:
+        """Those that have not ended."""
+        return self.filter(status__in=PENDING)
+
+
+class Analysis(models.Model):
+    """One accepted upload. It ends exactly once: in a result, a rejection or a named failure."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="analyses"
+    )
+    lesion = models.ForeignKey(
+        Lesion, on_delete=models.SET_NULL, null=True, blank=True, related_name="analyses"
+    )
+    body_site = models.CharField(
+        _("body site"), max_length=20, choices=BodySite.choices, blank=True, default=""
+    )
+    image_type = models.CharField(
+        max_length=16,
+        choices=[
+            (ImageType.DERMOSCOPIC.value, _("Dermoscopic (taken through a dermatoscope)")),
+            (ImageType.CLINICAL.value, _("Ordinary photo")),
+        ],
+        default=ImageType.DERMOSCOPIC.value,
+    )
+    # SHA-256 of the file as it came, so that a dropped copy can be matched in the browser.
+    sha256 = models.CharField(max_length=64)
+    width = models.PositiveIntegerField()
+    height = models.PositiveIntegerField()
+    idempotency_key = models.CharField(max_length=80, null=True, blank=True)  # noqa: DJ001 - null is distinct under the unique constraint
+
+    status = models.CharField(max_length=12, choices=Status.choices, default=Status.QUEUED)
+    stage = models.CharField(
+        max_length=16, choices=[(s.value, s.value) for s in Stage], blank=True, default=""
+    )
+    error_code = models.CharField(max_length=40, blank=True, default="")
+    quality = models.JSONField(null=True, blank=True)
+    result = models.OneToOneField(
+        Result, on_delete=models.PROTECT, null=True, blank=True, related_name="analysis"
+    )
+
+    attempts = models.PositiveSmallIntegerField(default=0)
+    created_at = models.DateTimeField(auto_now_add=True)
+    enqueued_at = models.DateTimeField(null=True, blank=True)
+    claimed_at = models.DateTimeField(null=True, blank=True)
+    completed_at = models.DateTimeField(null=True, blank=True)
+
+    # The photo's own key, wrapped by the master key. Without it the stored bytes are noise.
+    image_key = models.BinaryField(null=True, blank=True)
+    image_purged_at = models.DateTimeField(null=True, blank=True)
+    hold_kind = models.CharField(max_length=20, choices=HoldKind.choices, blank=True, default="")
+    hold_consented_at = models.DateTimeField(null=True, blank=True)
+    hold_wording_version = models.CharField(max_length=32, blank=True, default="")
+    held_until = models.DateTimeField(null=True, blank=True)
+
+    objects = AnalysisQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("analysis")
+        verbose_name_plural = _("analyses")
+        ordering: ClassVar = ["-created_at", "id"]
+        indexes: ClassVar = [
+            models.Index(fields=["owner", "-created_at"], name="analysis_history"),
+            models.Index(fields=["status", "enqueued_at"], name="analysis_reconcile"),
+        ]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(status__in=Status.values), name="analysis_status_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(status=Status.COMPLETED, result__isnull=False)
+                | (~Q(status=Status.COMPLETED) & Q(result__isnull=True)),
+                name="analysis_completed_has_a_result",
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=[Status.REJECTED, Status.FAILED], error_code__gt="")
+                | (~Q(status__in=[Status.REJECTED, Status.FAILED]) & Q(error_code="")),
+                name="analysis_refusal_is_named",
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=TERMINAL, completed_at__isnull=False)
+                | (Q(status__in=PENDING) & Q(completed_at__isnull=True)),
+                name="analysis_terminal_has_an_end",
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=PENDING)
+                | Q(image_key__isnull=True)
+                | (Q(held_until__isnull=False) & ~Q(hold_kind="")),
+                name="analysis_terminal_has_no_image_key",
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=PENDING, image_key__isnull=False) | ~Q(status__in=PENDING),
+                name="analysis_pending_has_an_image_key",
+            ),
+            models.CheckConstraint(
+                condition=Q(hold_kind="") | Q(hold_consented_at__isnull=False),
+                name="analysis_hold_has_a_consent",
+            ),
+            models.UniqueConstraint(
+                fields=["owner", "idempotency_key"], name="analysis_idempotent_per_owner"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the analysis has ended."""
+        return self.status in TERMINAL

@@ -1,0 +1,1 @@
+"""The model side: preprocessing, segmentation, ensemble, gate, Grad-CAM, bundles, Celery tasks."""
