@@ -12,6 +12,18 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from accounts.audit.models import AuditCheckpoint, AuditEvent, AuditHead
+
+__all__ = [
+    "ApiToken",
+    "AuditCheckpoint",
+    "AuditEvent",
+    "AuditHead",
+    "Consent",
+    "Role",
+    "User",
+]
+
 
 class Role(models.TextChoices):
     """What a person may do. Exactly one role a person."""

@@ -45,6 +45,13 @@ IMAGE_MASTER_KEYS: list[str] = (
     else env.list("IMAGE_MASTER_KEYS")
 )
 
+# Signs the checkpoints of the audit trail.
+AUDIT_KEY: str = (
+    env.str("AUDIT_KEY", default="") or local_secret(DERMAI_HOME / "audit.key")
+    if EMBEDDED
+    else env.str("AUDIT_KEY")
+)
+
 # --- Addresses ------------------------------------------------------------------------------------
 
 ALLOWED_HOSTS: list[str] = (
