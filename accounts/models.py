@@ -13,13 +13,16 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.audit.models import AuditCheckpoint, AuditEvent, AuditHead
+from accounts.care.models import CareRelationship, InvitationCode
 
 __all__ = [
     "ApiToken",
     "AuditCheckpoint",
     "AuditEvent",
     "AuditHead",
+    "CareRelationship",
     "Consent",
+    "InvitationCode",
     "Role",
     "User",
 ]

@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
@@ -57,7 +58,7 @@ def record(
     for key, value in facts.items():
         if not isinstance(value, (str, int, bool)) or len(str(value)) > _MAX_DETAIL:
             msg = (
-                f"Audit detail {key!r} must be a code, count or flag, at most {_MAX_DETAIL} signs."
+                f"Audit detail {key!r} must be a code, count or flag (≤ {_MAX_DETAIL} signs)."
             )
             raise AuditDetailError(msg)
     with transaction.atomic():

@@ -1,0 +1,1 @@
+"""Care relationships: which dermatologist may see which patient's record, by whose consent."""
