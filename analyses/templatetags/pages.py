@@ -1,0 +1,62 @@
+"""Tags of the shell: icons from the sprite, and the places that a role has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django import template
+from django.templatetags.static import static
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.translation import gettext as _
+
+if TYPE_CHECKING:
+    from django.utils.safestring import SafeString
+
+register = template.Library()
+
+
+@register.simple_tag
+def icon(name: str, css: str = "") -> SafeString:
+    """Draw the sprite's symbol `name`; it is decoration, so the words beside it must suffice."""
+    return format_html(
+        '<svg class="icon {}" aria-hidden="true" focusable="false"><use href="{}#{}"></use></svg>',
+        css,
+        static("img/icons.svg"),
+        name,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One entry of the bars. `action` marks the one thing to do among the places to be."""
+
+    url: str
+    label: str
+    icon: str
+    current: bool
+    action: bool = False
+
+
+@register.simple_tag(takes_context=True)
+def places(context: dict[str, Any], *, phone: bool = False) -> list[Place]:
+    """Return the places of this role; on a phone the action "New photo" stands among them."""
+    request = context["request"]
+    here = request.path
+
+    def place(name: str, label: str, icon_name: str, *, action: bool = False) -> Place:
+        url = reverse(name)
+        return Place(url, label, icon_name, current=here == url, action=action)
+
+    overview = place("analyses:dashboard", _("Overview"), "home")
+    if request.user.is_admin:
+        return [overview, place("admin:index", _("Administration"), "person")]
+    found = [
+        overview,
+        place("analyses:list", _("History"), "history"),
+        place("analyses:lesions", _("Lesions"), "lesion"),
+    ]
+    if phone:
+        found.insert(1, place("analyses:upload", _("New photo"), "camera", action=True))
+    return found
