@@ -4,5 +4,18 @@ from analyses.models.analysis import Analysis, HoldKind, Status
 from analyses.models.deletion import DeletionEvent
 from analyses.models.lesion import BodySite, Lesion
 from analyses.models.result import Result
+from analyses.models.review import Advice, Opinion, Reveal, Review
 
-__all__ = ["Analysis", "BodySite", "DeletionEvent", "HoldKind", "Lesion", "Result", "Status"]
+__all__ = [
+    "Advice",
+    "Analysis",
+    "BodySite",
+    "DeletionEvent",
+    "HoldKind",
+    "Lesion",
+    "Opinion",
+    "Result",
+    "Reveal",
+    "Review",
+    "Status",
+]

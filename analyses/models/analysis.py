@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import uuid
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import User
+from accounts.care.models import CareRelationship
 from analyses.models.lesion import BodySite, Lesion
 from analyses.models.result import Result
 from inference_worker.verdict import ImageType, Stage
+
+if TYPE_CHECKING:
+    from accounts.models import User
 
 
 class Status(models.TextChoices):
@@ -42,8 +45,21 @@ class AnalysisQuerySet(models.QuerySet["Analysis"]):
     """Analyses, and who may see them."""
 
     def visible_to(self, user: User) -> AnalysisQuerySet:
-        """Only what is the user's own; an administrator sees no clinical content."""
-        return self.filter(owner=user)
+        """The user's own, and what patients share with a dermatologist, within the scope given.
+
+        An administrator sees no clinical content but what is their own.
+        """
+        if not user.is_dermatologist:
+            return self.filter(owner=user)
+        grants = CareRelationship.objects.granting(user).filter(patient=OuterRef("owner"))
+        scope = CareRelationship.Scope
+        return self.filter(
+            Q(owner=user)
+            | Exists(grants.filter(scope=scope.EVERYTHING))
+            | Exists(
+                grants.filter(scope=scope.FROM_NOW_ON, consented_at__lte=OuterRef("created_at"))
+            )
+        )
 
     def pending(self) -> AnalysisQuerySet:
         """Those that have not ended."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import uuid
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
+from django.apps import apps
 from django.conf import settings
 from django.db import models
+from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import User
+if TYPE_CHECKING:
+    from accounts.models import User
 
 
 class BodySite(models.TextChoices):
@@ -30,8 +33,12 @@ class LesionQuerySet(models.QuerySet["Lesion"]):
     """Lesions, and who may see them."""
 
     def visible_to(self, user: User) -> LesionQuerySet:
-        """Only what is the user's own; an administrator sees no clinical content."""
-        return self.filter(owner=user)
+        """The user's own, and those with an analysis that a patient shares with them."""
+        if not user.is_dermatologist:
+            return self.filter(owner=user)
+        analysis = apps.get_model("analyses", "Analysis")
+        shared = analysis.objects.visible_to(user).filter(lesion=OuterRef("pk"))
+        return self.filter(Q(owner=user) | Exists(shared))
 
 
 class Lesion(models.Model):
