@@ -1,0 +1,234 @@
+"""Cleaning a dermoscopic photo, and cutting it to what the networks see.
+
+Each step is a pure function from pixels to pixels of the same shape, with its parameters in a
+frozen dataclass; `apply` runs the steps that a bundle names. Training and serving use the same
+functions. Detection and inpainting run on a copy of at most `WORKING_SIDE` px, and at most a stated
+share of the frame is filled, so that a step's cost does not depend on the photo.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import cv2
+import numpy as np
+
+from inference_worker.field_of_view import dark_corners
+from inference_worker.pixels import Mask, Pixels, check, check_mask
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+WORKING_SIDE: Final = 512
+"""The long side, in px, of the copy on which artefacts are found and filled."""
+
+REFERENCE_SIDE: Final = 600
+"""The long side of a HAM10000 photo, for which the sources' kernel sizes were chosen."""
+
+MAX_ASPECT: Final = 4 / 3
+"""The widest frame that is squashed to a square whole; a wider one loses its ends."""
+
+
+class UnknownStepError(ValueError):
+    """A bundle names a preprocessing step, or a parameter of one, that this version lacks."""
+
+    code = "bundle_invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class BlackCorners:
+    """Fill the black corners outside a dermatoscope's round field of view.
+
+    `threshold` gray level below which a pixel is dark; `radius` px of Navier–Stokes inpainting
+    (Bertalmio 2001) at the reference side; `max_share` of the frame above which nothing is filled.
+    """
+
+    threshold: int = 50
+    radius: float = 15.0
+    max_share: float = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class Hair:
+    """Remove dark hair: black-hat, threshold, Telea inpainting (after DullRazor, Lee 1997).
+
+    `kernel` px of the black-hat's square and `radius` px of the inpainting (Telea 2004), both at
+    the reference side and scaled with the photo; `threshold` gray levels; `min_length` of a hair as
+    a share of the long side and `max_density`, its area over its squared length, so that a lesion's
+    dots, globules and network stay; `max_share` of the frame that is filled: above it only the
+    strongest responses are.
+    """
+
+    kernel: int = 17
+    threshold: int = 10
+    radius: float = 3.0
+    min_length: float = 0.1
+    max_density: float = 0.12
+    max_share: float = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Clahe:
+    """Equalise local contrast on L of LAB (CLAHE, Zuiderveld 1994): `clip` limit, `grid` tiles."""
+
+    clip: float = 2.0
+    grid: int = 8
+
+
+Step: TypeAlias = BlackCorners | Hair | Clahe
+
+_STEPS: Final[dict[str, type[BlackCorners | Hair | Clahe]]] = {
+    "black_corners": BlackCorners,
+    "hair": Hair,
+    "clahe": Clahe,
+}
+
+
+def parse_step(name: str, params: Mapping[str, Any]) -> Step:
+    """Return the step called `name`; parameters left out take their defaults.
+
+    Raises `UnknownStepError` for a name or a parameter that there is not.
+    """
+    if name not in _STEPS:
+        msg = f"unknown preprocessing step {name!r}: this version has {', '.join(_STEPS)}"
+        raise UnknownStepError(msg)
+    known = {field.name for field in fields(_STEPS[name])}
+    if unknown := set(params) - known:
+        msg = f"unknown parameter {sorted(unknown)} of step {name!r}: it has {sorted(known)}"
+        raise UnknownStepError(msg)
+    return _STEPS[name](**params)
+
+
+def apply(
+    pixels: Pixels,
+    steps: Sequence[tuple[str, Mapping[str, Any]]],
+    lesion_mask: Mask | None = None,
+) -> Pixels:
+    """Run `steps`, pairs of name and parameters, in order; return a photo of the same shape.
+
+    `pixels` uint8 height × width × 3 RGB. `lesion_mask` bool height × width, where it is known:
+    corners are never filled inside it. The argument is not changed.
+    Raises `InvalidPixelsError`, `UnknownStepError`.
+    """
+    check(pixels)
+    if lesion_mask is not None:
+        check_mask(lesion_mask, pixels)
+    for name, params in steps:
+        step = parse_step(name, params)
+        if isinstance(step, BlackCorners):
+            pixels = fill_black_corners(pixels, step, lesion_mask)
+        elif isinstance(step, Hair):
+            pixels = remove_hair(pixels, step)
+        else:
+            pixels = equalise(pixels, step)
+    return pixels
+
+
+def fill_black_corners(
+    pixels: Pixels, step: BlackCorners = BlackCorners(), lesion_mask: Mask | None = None
+) -> Pixels:
+    """Fill the dark regions that `field_of_view.dark_corners` finds, never inside `lesion_mask`.
+
+    The source system takes any dark pixel and erases dark lesions with it; ours does not.
+    """
+    small = shrink(pixels, WORKING_SIDE // 2)
+    corners = dark_corners(small, step.threshold)
+    if lesion_mask is not None:
+        corners &= ~_resized(lesion_mask, small)
+    if not corners.any() or corners.mean() > step.max_share:
+        return pixels
+    radius = max(1.0, step.radius * max(small.shape[:2]) / REFERENCE_SIDE)
+    filled = np.asarray(
+        cv2.inpaint(small, corners.astype(np.uint8), radius, cv2.INPAINT_NS), np.uint8
+    )
+    return _composite(pixels, filled, corners)
+
+
+def remove_hair(pixels: Pixels, step: Hair = Hair()) -> Pixels:
+    """Fill what `hair_mask` finds."""
+    small = shrink(pixels, WORKING_SIDE)
+    hair = hair_mask(small, step)
+    if not hair.any():
+        return pixels
+    radius = max(1.0, step.radius * max(small.shape[:2]) / REFERENCE_SIDE)
+    filled = np.asarray(
+        cv2.inpaint(small, hair.astype(np.uint8), radius, cv2.INPAINT_TELEA), np.uint8
+    )
+    return _composite(pixels, filled, hair)
+
+
+def hair_mask(pixels: Pixels, step: Hair = Hair()) -> Mask:
+    """Return where thin, long structures are darker than their surroundings."""
+    long_side = max(pixels.shape[:2])
+    size = max(3, round(step.kernel * long_side / REFERENCE_SIDE) | 1)
+    gray = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    response = cv2.morphologyEx(gray, cv2.MORPH_BLACKHAT, np.ones((size, size), np.uint8))
+    strongest = float(np.quantile(response, 1.0 - step.max_share))
+    found = response > max(float(step.threshold), strongest)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(found.astype(np.uint8))
+    length = np.hypot(stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT])
+    thin = stats[:, cv2.CC_STAT_AREA] <= step.max_density * length**2
+    kept = thin & (length >= step.min_length * long_side)
+    kept[0] = False
+    return np.asarray(kept[labels]) if count > 1 else np.zeros(labels.shape, np.bool_)
+
+
+def equalise(pixels: Pixels, step: Clahe = Clahe()) -> Pixels:
+    """Equalise local contrast of the lightness; hue and chroma stay."""
+    lab = cv2.cvtColor(pixels, cv2.COLOR_RGB2LAB)
+    clahe = cv2.createCLAHE(clipLimit=step.clip, tileGridSize=(step.grid, step.grid))
+    lab[..., 0] = clahe.apply(np.ascontiguousarray(lab[..., 0]))
+    return np.asarray(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), np.uint8)
+
+
+def crop_box(width: int, height: int) -> tuple[float, float, float, float]:
+    """Return (left, top, right, bottom), in shares of the photo, of what `to_square` keeps."""
+    left, top, right, bottom = _crop(width, height)
+    return left / width, top / height, right / width, bottom / height
+
+
+def to_square(pixels: Pixels, size: int) -> Pixels:
+    """Cut the ends beyond 4:3 off, evenly, then squash to `size` × `size` px.
+
+    Every photo of a dermatoscope's usual shapes keeps its whole frame. Shrinking averages areas.
+    """
+    left, top, right, bottom = _crop(pixels.shape[1], pixels.shape[0])
+    return _resize(pixels[top:bottom, left:right], size, size)
+
+
+def shrink(pixels: Pixels, long_side: int) -> Pixels:
+    """Return a copy whose long side is at most `long_side` px, the aspect kept; never enlarges."""
+    height, width = pixels.shape[:2]
+    scale = long_side / max(height, width)
+    if scale >= 1:
+        return pixels
+    return _resize(pixels, max(1, round(width * scale)), max(1, round(height * scale)))
+
+
+def _crop(width: int, height: int) -> tuple[int, int, int, int]:
+    kept_width = min(width, round(height * MAX_ASPECT))
+    kept_height = min(height, round(width * MAX_ASPECT))
+    left, top = (width - kept_width) // 2, (height - kept_height) // 2
+    return left, top, left + kept_width, top + kept_height
+
+
+def _resize(pixels: Pixels, width: int, height: int) -> Pixels:
+    shrinks = width <= pixels.shape[1] and height <= pixels.shape[0]
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(pixels, (width, height), interpolation=how), np.uint8)
+
+
+def _resized(mask: Mask, like: Pixels) -> Mask:
+    size = (like.shape[1], like.shape[0])
+    return np.asarray(cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_AREA) > 0)
+
+
+def _composite(pixels: Pixels, filled: Pixels, where: Mask) -> Pixels:
+    """Lay the small `filled` over the photo `where` it was filled; keep every other pixel."""
+    if filled.shape == pixels.shape:
+        return np.asarray(filled, np.uint8)
+    size = (pixels.shape[1], pixels.shape[0])
+    large = cv2.resize(filled, size, interpolation=cv2.INTER_LINEAR)
+    chosen = cv2.resize(where.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+    return np.where(chosen[..., None], large, pixels).astype(np.uint8)
