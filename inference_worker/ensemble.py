@@ -1,0 +1,118 @@
+"""Members × views: what each network says of each view of one photo.
+
+An engine runs one member; `TorchEngine` is the plain one. The feature map comes out beside the
+logits, so that the heat map needs no second pass.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+
+import numpy as np
+import torch
+
+from inference_worker.errors import NonFiniteError, WrongOutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from inference_worker.views import Plan
+
+Activation: TypeAlias = Literal["softmax", "sigmoid"]
+
+
+class Classifier(Protocol):
+    """A torch module cut between its feature map and its head, in evaluation mode."""
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """Map n × 3 × side × side to n × channels × height × width."""
+        ...
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        """Map n × channels × height × width to logits, n × outputs."""
+        ...
+
+
+class Engine(Protocol):
+    """One member, ready to run."""
+
+    def forward(self, views: Tensor) -> tuple[Tensor, Tensor]:
+        """Return float32 logits, n × outputs, and feature map, n × channels × height × width.
+
+        `views` float32 n × 3 × side × side, normalised.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TorchEngine:
+    """A member in plain PyTorch, float32, on the device of its weights."""
+
+    classifier: Classifier
+
+    def forward(self, views: Tensor) -> tuple[Tensor, Tensor]:
+        """Run the member once over `views`."""
+        with torch.inference_mode():
+            features = self.classifier.forward_features(views)
+            return self.classifier.forward_head(features).float(), features.float()
+
+
+@dataclass(frozen=True, slots=True)
+class Opinions:
+    """What the ensemble said of one photo, before calibration.
+
+    `probabilities` float64 members × views × classes, each row summing to 1; `weights` how often
+    each view counts; `maps` per member the feature map of the first view, 1 × channels × height ×
+    width.
+    """
+
+    probabilities: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    maps: tuple[Tensor, ...]
+
+    def of_members(self) -> NDArray[np.float64]:
+        """Return each member's mean over its views, members × classes."""
+        return np.asarray(np.average(self.probabilities, axis=1, weights=self.weights))
+
+    def mean(self) -> NDArray[np.float64]:
+        """Return the mean over members and views, one probability per class."""
+        return np.asarray(self.of_members().mean(axis=0))
+
+
+def ask(
+    engines: Sequence[Engine], views: Tensor, plan: Plan, *, outputs: int, activation: Activation
+) -> Opinions:
+    """Let every member judge every view.
+
+    `views` float32 n × 3 × side × side in the order of `plan`; `outputs` is how many the bundle
+    says there are. One sigmoid output becomes two classes, not and yes.
+    Raises `NonFiniteError`, `WrongOutputError`.
+    """
+    rows, maps = [], []
+    for number, engine in enumerate(engines):
+        logits, features = engine.forward(views)
+        who = f"member {number}"
+        if tuple(logits.shape) != (len(views), outputs):
+            expected = (len(views), outputs)
+            raise WrongOutputError(who, expected=expected, found=tuple(logits.shape))
+        if not (torch.isfinite(logits).all() and torch.isfinite(features[:1]).all()):
+            raise NonFiniteError(who)
+        rows.append(activate(logits.cpu().double().numpy(), activation))
+        maps.append(features[:1])
+    return Opinions(
+        probabilities=np.stack(rows),
+        weights=np.asarray(plan.weights, np.float64),
+        maps=tuple(maps),
+    )
+
+
+def activate(logits: NDArray[np.float64], activation: Activation) -> NDArray[np.float64]:
+    """Return float64 probabilities, n × classes, of `logits`, n × outputs."""
+    if activation == "sigmoid":
+        logits = np.concatenate([np.zeros_like(logits), logits], axis=-1)
+    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True))
