@@ -1,0 +1,92 @@
+"""Where the model responded: Grad-CAM (Selvaraju 2017) on the head alone.
+
+The ensemble kept the feature map of the photo as it stands. Only the head runs again, forward and
+backward, on a clone of that map; the backbone does not. The target is the log-odds of malignant
+against the rest, so that the map answers the question that the gate asks: it shows what raises
+p_malignant, whatever the class.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from pytorch_grad_cam import GradCAM
+from torch import Tensor, nn
+
+from inference_worker.errors import NonFiniteError
+from inference_worker.verdict import Heatmap
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from inference_worker.ensemble import Activation, Classifier
+
+
+class MalignancyTarget:
+    """The log-odds of the malignant outputs against all others, of one row of logits.
+
+    For a sigmoid output these are the logit itself.
+    """
+
+    def __init__(self, malignant: Sequence[int], activation: Activation) -> None:
+        self._malignant = list(malignant)
+        self._activation = activation
+
+    def __call__(self, logits: Tensor) -> Tensor:
+        """Return the log-odds, a scalar, of `logits`, one per output."""
+        if self._activation == "sigmoid":
+            logits = torch.cat([torch.zeros_like(logits), logits])
+        benign = [i for i in range(len(logits)) if i not in self._malignant]
+        return torch.logsumexp(logits[self._malignant], 0) - torch.logsumexp(logits[benign], 0)
+
+
+class _Head(nn.Module):
+    """A classifier's head behind a layer that Grad-CAM can hook: the feature map as it comes."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self.features = nn.Identity()
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.classifier.forward_head(self.features(features))
+
+
+def heatmap(
+    classifiers: Sequence[Classifier],
+    maps: Sequence[Tensor],
+    target: MalignancyTarget,
+    box: tuple[float, float, float, float],
+) -> Heatmap:
+    """Return the mean over members of their activation maps, scaled to [0, 1] again.
+
+    `maps` hold per member the feature map of the photo as it stands, 1 × channels × height × width;
+    `box` is what the networks saw of the photo. A map that is zero all over stays so: then nothing
+    raised p_malignant. Raises `NonFiniteError`.
+    """
+    grids = [member_map(*pair, target) for pair in zip(classifiers, maps, strict=True)]
+    mean = np.mean(grids, axis=0)
+    if not np.isfinite(mean).all():
+        raise NonFiniteError("the heat map")
+    top = float(mean.max())
+    scaled = mean / top if top > 0 else mean
+    rows = np.round(np.clip(scaled, 0, 1), 4).tolist()
+    return Heatmap(grid=tuple(tuple(row) for row in rows), box=box)
+
+
+def member_map(
+    classifier: Classifier, features: Tensor, target: MalignancyTarget
+) -> NDArray[np.float32]:
+    """Return one member's map, height × width in [0, 1], of `features`, 1 × channels × h × w."""
+    head = _Head(classifier)
+    kept = features.detach().clone().requires_grad_()
+    cam = GradCAM(model=head, target_layers=[head.features])
+    try:
+        # Not as a context manager: that one swallows an IndexError.
+        return np.asarray(cam(input_tensor=kept, targets=[target])[0], np.float32)
+    finally:
+        cam.activations_and_grads.release()
