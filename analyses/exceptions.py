@@ -1,0 +1,177 @@
+"""What can go wrong with an upload: one class per thing that a person can act on.
+
+Every message says what was wrong, the limit, and the remedy, in the language of the request.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.utils.translation import gettext as _
+
+MEGABYTE = 1024 * 1024
+MEGAPIXEL = 1_000_000
+
+
+class IntakeError(Exception):
+    """An upload that is refused; nothing of it is stored. `code` is stable, `message` is told."""
+
+    code: ClassVar[str] = "refused"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class TooLargeError(IntakeError):
+    """More bytes than the limit."""
+
+    code = "too_large"
+
+    def __init__(self, *, limit_bytes: int) -> None:
+        super().__init__(
+            _(
+                "The file is larger than %(limit)s MB. Choose a smaller copy, for example "
+                "“medium” or “large” instead of “original size”."
+            )
+            % {"limit": f"{limit_bytes / MEGABYTE:g}"}
+        )
+
+
+class TooManyPixelsError(IntakeError):
+    """More pixels than the limit, by the file's own header; nothing was decoded."""
+
+    code = "too_many_pixels"
+
+    def __init__(self, *, limit_pixels: int) -> None:
+        super().__init__(
+            _(
+                "The picture has more than %(limit)s million pixels. "
+                "Send a smaller copy, or crop it to the lesion."
+            )
+            % {"limit": f"{limit_pixels / MEGAPIXEL:g}"}
+        )
+
+
+class TooSmallError(IntakeError):
+    """The short side is under the limit."""
+
+    code = "too_small"
+
+    def __init__(self, *, width: int, height: int, limit_px: int) -> None:
+        super().__init__(
+            _(
+                "The picture has only %(width)d × %(height)d pixels; the shorter side must have "
+                "at least %(limit)d. Send the original photo instead of a thumbnail."
+            )
+            % {"width": width, "height": height, "limit": limit_px}
+        )
+
+
+class NotAnImageError(IntakeError):
+    """No picture could be made of the bytes."""
+
+    code = "not_an_image"
+
+    def __init__(self) -> None:
+        super().__init__(
+            _("The file is not a picture that can be read. Send a JPEG, PNG, WebP, TIFF or HEIC.")
+        )
+
+
+class EmptyFileError(NotAnImageError):
+    """No bytes at all."""
+
+    def __init__(self) -> None:
+        IntakeError.__init__(
+            self, _("The file is empty. Choose the photo again, or take a new one.")
+        )
+
+
+class UnsupportedTypeError(IntakeError):
+    """A picture or document of a kind that is not accepted."""
+
+    code = "unsupported_type"
+
+    def __init__(self, *, found: str) -> None:
+        super().__init__(
+            _(
+                "The file is of a kind that is not accepted (%(found)s). "
+                "Send a JPEG, PNG, WebP, TIFF or HEIC."
+            )
+            % {"found": found}
+        )
+
+
+class TypeMismatchError(UnsupportedTypeError):
+    """The name or the declared type contradicts the content."""
+
+    def __init__(self, *, declared: str, found: str) -> None:
+        IntakeError.__init__(
+            self,
+            _(
+                "The file is called %(declared)s but contains %(found)s. "
+                "Send the original photo, with its own name."
+            )
+            % {"declared": declared, "found": found},
+        )
+
+
+class AnimatedError(IntakeError):
+    """More than one frame or page."""
+
+    code = "animated"
+
+    def __init__(self, *, frames: int) -> None:
+        super().__init__(
+            _("The file holds %(frames)d pictures; only one is accepted. Send a single photo.")
+            % {"frames": frames}
+        )
+
+
+class TruncatedError(IntakeError):
+    """The picture begins well and then ends early or is damaged."""
+
+    code = "truncated"
+
+    def __init__(self) -> None:
+        super().__init__(
+            _(
+                "The picture is incomplete or damaged. Send it again; if that fails, "
+                "take a new photo."
+            )
+        )
+
+
+class StorageUnavailableError(IntakeError):
+    """The photo could not be kept for the analysis: no room, or no access."""
+
+    code = "storage_unavailable"
+
+    def __init__(self) -> None:
+        super().__init__(
+            _("The photo could not be stored just now, and nothing was kept. Try again later.")
+        )
+
+
+class IdempotencyConflictError(IntakeError):
+    """The same idempotency key came with another file."""
+
+    code = "idempotency_conflict"
+
+    def __init__(self) -> None:
+        super().__init__(
+            _("This Idempotency-Key was already used for another file. Use a new key.")
+        )
+
+
+class IdempotencyKeyTooLongError(IntakeError):
+    """The idempotency key does not fit its column."""
+
+    code = "idempotency_key_too_long"
+
+    def __init__(self, *, limit: int) -> None:
+        super().__init__(
+            _("The Idempotency-Key is longer than %(limit)d characters. Use a UUID.")
+            % {"limit": limit}
+        )

@@ -1,0 +1,119 @@
+"""Accept one upload: check it, rebuild it, encrypt it, record it, send it on its way."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import uuid
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+
+from django.conf import settings
+from django.core.files.uploadedfile import UploadedFile
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from analyses import images, imaging, queue, storage
+from analyses.exceptions import (
+    IdempotencyConflictError,
+    IdempotencyKeyTooLongError,
+    StorageUnavailableError,
+    TooLargeError,
+)
+from analyses.formats import check_agreement, sniff
+from analyses.models import Analysis, HoldKind
+from inference_worker.verdict import ImageType
+
+if TYPE_CHECKING:
+    from accounts.models import User
+    from analyses.models import Lesion
+
+MAX_IDEMPOTENCY_KEY: Final = 80
+logger = logging.getLogger(__name__)
+
+
+def submit(
+    *,
+    owner: User,
+    upload: UploadedFile[Any] | BinaryIO,
+    image_type: str = ImageType.DERMOSCOPIC.value,
+    lesion: Lesion | None = None,
+    body_site: str = "",
+    hold_kind: str = HoldKind.NONE.value,
+    hold_wording_version: str = "",
+    idempotency_key: str | None = None,
+) -> Analysis:
+    """Accept `upload` and return its analysis, QUEUED.
+
+    The same `idempotency_key` with the same bytes returns the analysis of the first time. Raises a
+    subclass of `analyses.exceptions.IntakeError`; nothing is stored then. A broker that is down is
+    no error: `reconcile` sends the analysis later.
+    """
+    if idempotency_key and len(idempotency_key) > MAX_IDEMPOTENCY_KEY:
+        raise IdempotencyKeyTooLongError(limit=MAX_IDEMPOTENCY_KEY)
+    data = _read(upload)
+    sha256 = hashlib.sha256(data).hexdigest()
+    if idempotency_key and (earlier := _earlier(owner, idempotency_key, sha256)):
+        return earlier
+    check_agreement(
+        sniff(data),
+        name=getattr(upload, "name", None) or "",
+        media_type=getattr(upload, "content_type", None) or "",
+    )
+    decoded = imaging.decode(
+        data, max_pixels=settings.UPLOAD_MAX_PIXELS, min_side=settings.UPLOAD_MIN_SIDE
+    )
+    fields: dict[str, Any] = {
+        "owner": owner,
+        "lesion": lesion,
+        "body_site": body_site or (lesion.body_site if lesion else ""),
+        "image_type": ImageType(image_type).value,
+        "sha256": sha256,
+        "source_format": decoded.format.value,
+        "width": decoded.width,
+        "height": decoded.height,
+        "hold_kind": HoldKind(hold_kind).value,
+        "hold_consented_at": timezone.now() if hold_kind else None,
+        "hold_wording_version": hold_wording_version if hold_kind else "",
+        "idempotency_key": idempotency_key or None,
+    }
+    try:
+        return _store(decoded, fields)
+    except IntegrityError:
+        # A double click: the other request with this key won between the look and the write.
+        if idempotency_key and (earlier := _earlier(owner, idempotency_key, sha256)):
+            return earlier
+        raise
+
+
+def _store(decoded: imaging.DecodedImage, fields: dict[str, Any]) -> Analysis:
+    analysis_id = uuid.uuid4()
+    try:
+        wrapped_key = images.keep(analysis_id, decoded.pixels)
+    except OSError as error:
+        logger.exception("the image store refuses")
+        raise StorageUnavailableError from error
+    try:
+        with transaction.atomic():
+            analysis = Analysis.objects.create(id=analysis_id, image_key=wrapped_key, **fields)
+            transaction.on_commit(lambda: queue.enqueue(analysis_id))
+    except BaseException:
+        storage.delete(analysis_id)
+        raise
+    return analysis
+
+
+def _read(upload: UploadedFile[Any] | BinaryIO) -> bytes:
+    limit: int = settings.UPLOAD_MAX_BYTES
+    if isinstance(upload, UploadedFile) and upload.size is not None and upload.size > limit:
+        raise TooLargeError(limit_bytes=limit)
+    data = upload.read(limit + 1)
+    if len(data) > limit:
+        raise TooLargeError(limit_bytes=limit)
+    return data
+
+
+def _earlier(owner: User, key: str, sha256: str) -> Analysis | None:
+    earlier = Analysis.objects.filter(owner=owner, idempotency_key=key).first()
+    if earlier is not None and earlier.sha256 != sha256:
+        raise IdempotencyConflictError
+    return earlier
