@@ -6,3 +6,9 @@ from django.apps import AppConfig
 class AnalysesConfig(AppConfig):
     name = "analyses"
     verbose_name = "Analyses"
+
+    def ready(self) -> None:
+        """Connect the receivers."""
+        from analyses import signals
+
+        signals.logger.debug("receivers connected")

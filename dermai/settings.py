@@ -15,6 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
 from dermai.local_secrets import local_secret
+from dermai.private_redis import socket_path
 from dermai.redis_urls import broker_url, cache_url
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -142,7 +143,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # --- Redis: broker and cache ----------------------------------------------------------------------
 
 REDIS_URL: str = (
-    env.str("REDIS_URL", default=f"unix://{DERMAI_HOME / 'redis.sock'}")
+    env.str("REDIS_URL", default=f"unix://{socket_path(DERMAI_HOME)}")
     if EMBEDDED
     else env.str("REDIS_URL")
 )
@@ -173,6 +174,7 @@ BUNDLE_DIR = Path(
 # Room for the form's other fields beside the picture.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 FILE_UPLOAD_MAX_MEMORY_SIZE = UPLOAD_MAX_BYTES
+FILE_UPLOAD_HANDLERS = ["analyses.upload_handler.CappedMemoryUploadHandler"]
 
 # --- Celery ---------------------------------------------------------------------------------------
 
@@ -199,6 +201,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 }
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_CONCURRENCY = 1
+# A child is a fresh interpreter: nothing of torch's threads and locks is ever forked.
+CELERY_WORKER_POOL_START_METHOD = "spawn"
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_SCHEDULE = {
     "reconcile": {"task": "analyses.tasks.reconcile", "schedule": float(RECONCILE_EVERY)},
@@ -224,12 +228,24 @@ ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
-ACCOUNT_FORMS = {"signup": "accounts.forms.SignupForm"}
+ACCOUNT_FORMS = {
+    "signup": "accounts.forms.SignupForm",
+    "login": "accounts.forms.LoginForm",
+    "reset_password": "accounts.forms.ResetPasswordForm",
+    "reset_password_from_key": "accounts.forms.ResetPasswordKeyForm",
+    "change_password": "accounts.forms.ChangePasswordForm",
+    "reauthenticate": "accounts.forms.ReauthenticateForm",
+}
+# "key" is account and address together (accounts.adapter). A clinic may share one address.
+ACCOUNT_RATE_LIMITS = {"login": "120/m/ip", "login_failed": "20/m/ip,5/5m/key"}
+ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXIES
 ACCOUNT_EMAIL_VERIFICATION = "optional" if EMBEDDED else "mandatory"
 ACCOUNT_PREVENT_ENUMERATION = "strict"
 ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = True
 ACCOUNT_SESSION_REMEMBER = False
 ACCOUNT_EMAIL_SUBJECT_PREFIX = "DermAI: "
+ACCOUNT_EMAIL_NOTIFICATIONS = True
+API_TOKEN_DAYS: int = env.int("API_TOKEN_DAYS", default=30)
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "analyses:dashboard"
 LOGOUT_REDIRECT_URL = "home"
@@ -315,6 +331,10 @@ STATIC_ROOT = Path(env.str("STATIC_ROOT", default=str(DERMAI_HOME / "static")))
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
+    "images": {
+        "BACKEND": "analyses.storage.PrivateFileSystemStorage",
+        "OPTIONS": {"location": IMAGE_STORE},
+    },
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 
