@@ -1,6 +1,6 @@
 """The records of the clinical side."""
 
-from analyses.models.analysis import Analysis, HoldKind, Status
+from analyses.models.analysis import Analysis, FailureCode, HoldKind, Status
 from analyses.models.deletion import DeletionEvent
 from analyses.models.lesion import BodySite, Lesion
 from analyses.models.result import Result
@@ -11,6 +11,7 @@ __all__ = [
     "Analysis",
     "BodySite",
     "DeletionEvent",
+    "FailureCode",
     "HoldKind",
     "Lesion",
     "Opinion",

@@ -17,6 +17,7 @@ from inference_worker.verdict import ImageType, Stage
 
 if TYPE_CHECKING:
     from accounts.models import User
+from analyses.formats import Format
 
 
 class Status(models.TextChoices):
@@ -31,6 +32,17 @@ class Status(models.TextChoices):
 
 TERMINAL = (Status.COMPLETED, Status.REJECTED, Status.FAILED)
 PENDING = (Status.QUEUED, Status.RUNNING)
+
+
+class FailureCode(models.TextChoices):
+    """Why an analysis ended without a result though the photo may be fine."""
+
+    TIME_LIMIT = "time_limit", _("The analysis took too long")
+    OUT_OF_MEMORY = "out_of_memory", _("The computer ran out of memory")
+    TOO_MANY_ATTEMPTS = "too_many_attempts", _("The analysis stopped several times")
+    IMAGE_UNAVAILABLE = "image_unavailable", _("The photo could not be read back")
+    MODEL_UNAVAILABLE = "model_unavailable", _("The model could not be loaded")
+    MODEL_ERROR = "model_error", _("The model did not give a usable answer")
 
 
 class HoldKind(models.TextChoices):
@@ -89,6 +101,10 @@ class Analysis(models.Model):
     )
     # SHA-256 of the file as it came, so that a dropped copy can be matched in the browser.
     sha256 = models.CharField(max_length=64)
+    # What the upload was, by its content: HEIC and TIFF need a preview, browsers cannot draw them.
+    source_format = models.CharField(
+        max_length=8, choices=[(f.value, f.value) for f in Format], default=Format.JPEG.value
+    )
     width = models.PositiveIntegerField()
     height = models.PositiveIntegerField()
     idempotency_key = models.CharField(max_length=80, null=True, blank=True)  # noqa: DJ001 - null is distinct under the unique constraint
@@ -107,6 +123,8 @@ class Analysis(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     enqueued_at = models.DateTimeField(null=True, blank=True)
     claimed_at = models.DateTimeField(null=True, blank=True)
+    # Which worker process holds the claim; see `analyses.leases`.
+    claimed_by = models.CharField(max_length=40, blank=True, default="")
     completed_at = models.DateTimeField(null=True, blank=True)
 
     # The photo's own key, wrapped by the master key. Without it the stored bytes are noise.

@@ -1,0 +1,213 @@
+"""What may happen to an analysis after intake: the worker's only door into the database.
+
+Every write names the attempt that it was made for and applies only while that attempt is RUNNING:
+a stale worker writes nothing. Times that are compared are the database's own, so that the clocks
+of the workers do not matter.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from analyses import images, purging, queue
+from analyses.models import Analysis, DeletionEvent, FailureCode, HoldKind, Result, Status
+from inference_worker.verdict import Category
+
+if TYPE_CHECKING:
+    import uuid
+    from datetime import datetime
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from analyses.models.analysis import AnalysisQuerySet
+    from inference_worker.verdict import Classification, Stage, Verdict
+
+logger = logging.getLogger(__name__)
+
+
+class ClaimLostError(Exception):
+    """The attempt is no longer the running one: another worker has it, or it has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to work on one analysis, for one attempt."""
+
+    analysis_id: uuid.UUID
+    attempt: int
+    image_type: str
+
+
+def claim(analysis_id: uuid.UUID, *, worker: str = "") -> Claim | None:
+    """Take a QUEUED analysis, counting the attempt; None when there is nothing to take."""
+    # The update locks the row until the commit, so what is read after it is this attempt's.
+    with transaction.atomic():
+        taken = Analysis.objects.filter(id=analysis_id, status=Status.QUEUED).update(
+            status=Status.RUNNING,
+            attempts=F("attempts") + 1,
+            claimed_at=Now(),
+            claimed_by=worker,
+            stage="",
+        )
+        if not taken:
+            return None
+        row = Analysis.objects.only("attempts", "image_type").get(id=analysis_id)
+        return Claim(analysis_id=analysis_id, attempt=row.attempts, image_type=row.image_type)
+
+
+def report_stage(claim: Claim, stage: Stage) -> None:
+    """Write the stage for the page to show. Raises `ClaimLostError`: going on is no use."""
+    if not _running(claim).update(stage=stage.value):
+        raise ClaimLostError(f"analysis {claim.analysis_id}, attempt {claim.attempt}")
+
+
+def load_pixels(claim: Claim) -> NDArray[np.uint8]:
+    """Return the photo, uint8 height × width × 3, upright sRGB.
+
+    Raises `ClaimLostError`, and `analyses.images.ImageUnavailableError`.
+    """
+    analysis = _running(claim).first()
+    if analysis is None:
+        raise ClaimLostError(f"analysis {claim.analysis_id}, attempt {claim.attempt}")
+    return images.read(analysis)
+
+
+def record(claim: Claim, verdict: Verdict) -> bool:
+    """Write the verdict and end the analysis: COMPLETED, or REJECTED where the photo is unusable.
+
+    False, and nothing written, when the claim is stale.
+    """
+    if verdict.rejection is not None:
+        return _end(
+            claim,
+            Status.REJECTED,
+            error_code=verdict.rejection.value,
+            quality=_quality(verdict),
+        )
+    if verdict.classification is None:
+        raise ValueError("a verdict without a rejection needs a classification")
+    with transaction.atomic():
+        if not _running(claim).select_for_update().exists():
+            return False
+        result = _create_result(verdict, verdict.classification)
+        return _end(
+            claim,
+            Status.COMPLETED,
+            category=verdict.classification.category,
+            result=result,
+            quality=_quality(verdict),
+        )
+
+
+def fail(claim: Claim, code: str) -> bool:
+    """End the analysis with a named failure. False when the claim is stale."""
+    return _end(claim, Status.FAILED, error_code=code)
+
+
+def release(analysis_id: uuid.UUID, *, attempt: int) -> bool:
+    """Give up an attempt whose worker is gone: to be tried again, or FAILED when out of attempts.
+
+    False when that attempt is no longer running.
+    """
+    lost = Claim(analysis_id=analysis_id, attempt=attempt, image_type="")
+    if attempt >= settings.MAX_ATTEMPTS:
+        return fail(lost, FailureCode.TOO_MANY_ATTEMPTS)
+    released = _running(lost).update(
+        status=Status.QUEUED, stage="", claimed_by="", claimed_at=None, enqueued_at=None
+    )
+    if released:
+        queue.enqueue(analysis_id)
+    return bool(released)
+
+
+def release_lost(analysis_id: uuid.UUID, *, worker: str) -> bool:
+    """Give up the attempt that `worker` holds on the analysis, if it does."""
+    held = Analysis.objects.filter(
+        id=analysis_id, status=Status.RUNNING, claimed_by=worker
+    ).values_list("attempts", flat=True)
+    return any(release(analysis_id, attempt=attempt) for attempt in held)
+
+
+def fail_lost(analysis_id: uuid.UUID, *, worker: str, code: str) -> bool:
+    """Fail the attempt that `worker` holds on the analysis, if it does."""
+    held = Analysis.objects.filter(
+        id=analysis_id, status=Status.RUNNING, claimed_by=worker
+    ).values_list("attempts", flat=True)
+    return any(
+        fail(Claim(analysis_id=analysis_id, attempt=attempt, image_type=""), code)
+        for attempt in held
+    )
+
+
+def _running(claim: Claim) -> AnalysisQuerySet:
+    return Analysis.objects.filter(
+        id=claim.analysis_id, attempts=claim.attempt, status=Status.RUNNING
+    )
+
+
+def _end(claim: Claim, status: Status, *, category: Category | None = None, **fields: Any) -> bool:
+    """Write a terminal state, and forget the image's key unless a review hold opens."""
+    with transaction.atomic():
+        analysis = _running(claim).select_for_update().first()
+        if analysis is None:
+            return False
+        held_until = _hold(analysis, category, fields.get("error_code", ""))
+        if held_until is None:
+            fields["image_key"] = None
+            transaction.on_commit(
+                lambda: purging.remove_image(
+                    claim.analysis_id, reason=DeletionEvent.Reason.TERMINAL
+                )
+            )
+        _running(claim).update(
+            status=status, stage="", completed_at=Now(), held_until=held_until, **fields
+        )
+    return True
+
+
+def _hold(analysis: Analysis, category: Category | None, error_code: str) -> datetime | None:
+    """Return until when the photo is kept for a dermatologist, None when it is deleted now."""
+    asked = analysis.hold_kind == HoldKind.HUMAN_REQUESTED
+    deferred = analysis.hold_kind == HoldKind.GATE_DEFERRED and category is Category.SUSPICIOUS
+    if not (asked or deferred) or error_code == FailureCode.IMAGE_UNAVAILABLE:
+        return None
+    return timezone.now() + timedelta(days=settings.REVIEW_HOLD_DAYS)
+
+
+def _quality(verdict: Verdict) -> dict[str, Any]:
+    quality: dict[str, Any] = verdict.to_dict()["quality"]
+    return quality
+
+
+def _create_result(verdict: Verdict, said: Classification) -> Result:
+    plain = verdict.to_dict()
+    opinion = plain["classification"]
+    return Result.objects.create(
+        category=said.category.value,
+        decided=said.decided,
+        confidence=said.confidence,
+        gate=said.gate.value,
+        threshold=said.threshold,
+        p_malignant=said.p_malignant,
+        p_melanoma=said.p_melanoma,
+        probabilities=opinion["probabilities"],
+        members=opinion["members"],
+        votes=opinion["votes"],
+        outline=plain["outline"],
+        measurements=plain["measurements"],
+        heatmap=plain["heatmap"],
+        timings=plain["timings"],
+        bundle_name=verdict.bundle.name,
+        bundle_version=verdict.bundle.version,
+        bundle_sha256=verdict.bundle.sha256,
+    )

@@ -1,0 +1,22 @@
+"""Maintenance, run by the beat on a queue of its own by a worker without torch."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from celery import shared_task
+
+from analyses import reconcile as mending
+from analyses import worker
+
+# Names the module whose receivers watch over this worker.
+WATCHED_BY: Final = worker.__name__
+
+SOFT_LIMIT: Final = 50  # s
+HARD_LIMIT: Final = 55  # s
+
+
+@shared_task(name="analyses.tasks.reconcile", soft_time_limit=SOFT_LIMIT, time_limit=HARD_LIMIT)
+def reconcile() -> None:
+    """Mend what killed processes left."""
+    mending.reconcile()

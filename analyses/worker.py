@@ -1,0 +1,110 @@
+"""What a worker process checks when it starts, and how it shows that it lives.
+
+Both task modules import it, so its receivers stand before Celery announces the worker.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import time
+import uuid
+from typing import Any, Final
+
+from billiard.exceptions import WorkerLostError
+from celery import signals
+from celery.concurrency import get_implementation
+from celery.exceptions import TimeLimitExceeded
+from django.db import close_old_connections
+
+from analyses import leases, lifecycle, queue
+from analyses.leases import Queue
+from analyses.models import FailureCode
+
+IDENTITY_VARIABLE: Final = "DERMAI_WORKER_IDENTITY"
+RENEW_EVERY: Final = 5.0  # s
+logger = logging.getLogger(__name__)
+
+
+class _Pulse:
+    """When this process renewed its lease, and for which queues."""
+
+    queues: tuple[str, ...] = ()
+    renewed_at: float = 0.0
+
+
+def identity() -> str:
+    """Return the name of the worker that this process, or its parent, is."""
+    return os.environ.get(IDENTITY_VARIABLE, "")
+
+
+def refusals(
+    *, queues: set[str], pool: str, concurrency: object, start_method: str, accepts: set[str]
+) -> list[str]:
+    """Tell why a worker with these settings must not run analyses; empty when it may."""
+    if Queue.INFERENCE not in queues:
+        return []
+    found = []
+    if pool != "prefork":
+        found.append(f"the pool is {pool}; use --pool=prefork, others ignore the time limits")
+    if concurrency != 1:
+        found.append(
+            f"the concurrency is {concurrency}; use --concurrency=1 and start more workers instead"
+        )
+    if start_method != "spawn":
+        found.append(f"children start by {start_method}; torch needs spawn")
+    if accepts != {"json"}:
+        found.append(f"the worker accepts {sorted(accepts)}; only json is safe")
+    return found
+
+
+@signals.worker_init.connect
+def check_settings(sender: Any, **_: Any) -> None:
+    """Refuse to start an inference worker whose time limits or memory bounds would not hold."""
+    os.environ[IDENTITY_VARIABLE] = secrets.token_hex(16)
+    _Pulse.queues = tuple(sender.app.amqp.queues.consume_from)
+    autoscale = sender.options.get("autoscale")
+    found = refusals(
+        queues=set(_Pulse.queues),
+        pool=get_implementation(sender.pool_cls).__module__.rpartition(".")[2],
+        concurrency=autoscale or sender.concurrency,
+        start_method=sender.pool_start_method,
+        accepts={str(kind) for kind in sender.app.conf.accept_content},
+    )
+    if found:
+        # Not an Exception: Celery logs those of a signal's receivers and goes on.
+        raise SystemExit("This worker does not start: " + "; ".join(found) + ".")
+
+
+@signals.worker_ready.connect
+def show_life_at_start(**_: Any) -> None:
+    """Renew the lease as soon as the worker consumes."""
+    _renew()
+
+
+@signals.heartbeat_sent.connect
+def show_life(**_: Any) -> None:
+    """Renew the lease with the heartbeat, every few seconds."""
+    if time.monotonic() - _Pulse.renewed_at >= RENEW_EVERY:
+        _renew()
+
+
+@signals.task_failure.connect
+def take_up_lost_work(
+    sender: Any = None, exception: Any = None, args: Any = None, **_: Any
+) -> None:
+    """Free at once what a killed child held. Runs in the worker's main process."""
+    if sender is None or sender.name != queue.ANALYSE or not args:
+        return
+    close_old_connections()
+    analysis_id = uuid.UUID(args[0])
+    if isinstance(exception, TimeLimitExceeded):
+        lifecycle.fail_lost(analysis_id, worker=identity(), code=FailureCode.TIME_LIMIT)
+    elif isinstance(exception, WorkerLostError):
+        lifecycle.release_lost(analysis_id, worker=identity())
+
+
+def _renew() -> None:
+    leases.renew(identity(), _Pulse.queues)
+    _Pulse.renewed_at = time.monotonic()
