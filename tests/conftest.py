@@ -1,0 +1,116 @@
+"""A home and a Redis of their own for the tests, before the settings are read.
+
+With DATABASE_URL and REDIS_URL set, those are used instead; the home is still a temporary one.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+REDIS_STARTS_WITHIN = 10  # s
+TEST_MASTER_KEY = "0123456789abcdef" * 4
+
+
+class Embedded:
+    """What this session started."""
+
+    home: Path | None = None
+    redis: subprocess.Popen[bytes] | None = None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    Embedded.home = Path(tempfile.mkdtemp(prefix="dermai-t-", dir="/tmp"))
+    os.environ["DERMAI_HOME"] = str(Embedded.home)
+    os.environ.setdefault("IMAGE_MASTER_KEYS", TEST_MASTER_KEY)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ["DJANGO_SETTINGS_MODULE"] = "dermai.settings"
+    if not os.environ.get("REDIS_URL"):
+        Embedded.redis = _start_redis(Embedded.home)
+    _load_settings(Embedded.home)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if Embedded.redis is not None:
+        Embedded.redis.terminate()
+        Embedded.redis.wait()
+    if Embedded.home is not None:
+        shutil.rmtree(Embedded.home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings_xdist_suffix() -> None:
+    """Nothing to do for the file of the embedded mode: each process has a home of its own."""
+
+
+@pytest.fixture(autouse=True)
+def _empty_cache() -> Iterator[None]:
+    from django.core.cache import cache
+
+    yield
+    cache.clear()
+
+
+@pytest.fixture
+def image_store() -> Path:
+    """Empty the folder of the encrypted pictures."""
+    from django.conf import settings
+
+    folder = Path(settings.IMAGE_STORE)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    return folder
+
+
+@pytest.fixture
+def inference_queue() -> Iterator[None]:
+    """Empty the inference queue before and after."""
+    _purge_queue()
+    yield
+    _purge_queue()
+
+
+def _purge_queue() -> None:
+    from dermai.celery import app
+
+    with app.connection_for_write() as connection:
+        channel = connection.default_channel
+        for queue in ("inference", "maintenance"):
+            channel.queue_declare(queue)
+            channel.queue_purge(queue)
+
+
+def _start_redis(home: Path) -> subprocess.Popen[bytes]:
+    from dermai.private_redis import answers, server_command, socket_path
+
+    server = subprocess.Popen(
+        [*server_command(home), "--appendonly", "no"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + REDIS_STARTS_WITHIN
+    while not answers(socket_path(home)):
+        if server.poll() is not None or time.monotonic() > deadline:
+            raise pytest.UsageError("The private Redis of the tests did not start.")
+        time.sleep(0.02)
+    return server
+
+
+def _load_settings(home: Path) -> None:
+    from django.conf import settings
+
+    database = settings.DATABASES["default"]
+    if database["ENGINE"].endswith("sqlite3"):
+        # A file, not memory, under the name that worker processes with this home look for.
+        database["TEST"] = {"NAME": str(home / "dermai.sqlite3")}
+    # The manifest exists only after collectstatic.
+    settings.STORAGES["staticfiles"] = {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+    }
