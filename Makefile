@@ -1,0 +1,88 @@
+# DermAI. `make run` starts it, `make test` checks it; `make help` lists the rest.
+# Everything happens in .venv, which the first command makes. Nothing needs root.
+
+SHELL := /bin/sh
+VENV := .venv/bin
+# The tests need Chromium for the browser part; another place: make test CHROMIUM=/path
+CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
+export CHROMIUM
+# Two cores are the smallest machine: more threads than that only slow the tests down.
+TEST_ENV := OMP_NUM_THREADS=2 PYTHONDONTWRITEBYTECODE=1
+
+.PHONY: help run install dev test check lint format types migrations deploycheck \
+	pytest evidence train-smoke screenshots lock clean
+
+help:
+	@echo "make run          start everything on http://localhost:8000 (PORT=, DERMAI_HOME=)"
+	@echo "make test         lint, types, unit, integration and browser tests"
+	@echo "make lint         ruff, as make test does it      make types    mypy --strict"
+	@echo "make format       put the code into shape         make lock     renew deploy/constraints.txt"
+	@echo "make evidence     the long proofs                 make screenshots  pictures of every page"
+	@echo "make train-smoke  every line of every recipe on a few small images"
+
+run: install
+	@exec $(VENV)/python -m dermai.embedded
+
+install:
+	@python=$$(PYTHON="$(PYTHON)" deploy/find-python) && "$$python" deploy/bootstrap.py
+
+dev:
+	@python=$$(PYTHON="$(PYTHON)" deploy/find-python) && "$$python" deploy/bootstrap.py --dev
+
+# PART=services leaves out what has neither database nor broker: for a second run on PostgreSQL and
+# Redis, when the first has done the rest.
+ifeq ($(PART),services)
+test: dev
+	@echo "== PART=services: without lint, types and the tests of inference_worker/, training/,"
+	@echo "   benchmarks/ and architecture/, which touch neither database nor broker."
+	@$(MAKE) --no-print-directory migrations
+	@$(MAKE) --no-print-directory pytest PYTEST_ARGS="--ignore=tests/inference_worker \
+		--ignore=tests/training --ignore=tests/benchmarks --ignore=tests/architecture $(PYTEST_ARGS)"
+else
+test: dev
+	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory pytest
+endif
+
+check: lint types migrations deploycheck
+
+lint: dev
+	$(VENV)/ruff check .
+	$(VENV)/ruff format --check .
+
+format: dev
+	$(VENV)/ruff format .
+	$(VENV)/ruff check --fix .
+
+types: dev
+	$(VENV)/mypy
+
+migrations: dev
+	$(VENV)/python manage.py makemigrations --check --dry-run
+
+# The production settings with secrets made up for this one run.
+deploycheck: dev
+	@home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && \
+	DERMAI_MODE=production DERMAI_HOME="$$home" ALLOWED_HOSTS=dermai.example \
+	SECRET_KEY=$$($(VENV)/python -c 'import secrets; print(secrets.token_urlsafe(50))') \
+	IMAGE_MASTER_KEYS=$$($(VENV)/python -c 'import secrets; print(secrets.token_hex(32))') \
+	DATABASE_URL="sqlite:///$$home/check.sqlite3" REDIS_URL=redis://:check@localhost:6379 \
+	EMAIL_URL=consolemail:// $(VENV)/python manage.py check --deploy --fail-level WARNING
+
+pytest: dev
+	@deploy/run-pytest $(PYTEST_ARGS)
+
+evidence: dev
+	$(TEST_ENV) $(VENV)/python -m pytest -m evidence --timeout=3600 $(PYTEST_ARGS)
+
+train-smoke: dev
+	$(TEST_ENV) $(VENV)/python -m training --smoke
+
+screenshots: dev
+	$(TEST_ENV) $(VENV)/python -m tests.e2e.screenshots
+
+lock: dev
+	@deploy/lock $(VENV)
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
