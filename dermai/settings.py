@@ -163,6 +163,8 @@ BROKER_VISIBILITY_TIMEOUT = int(1.5 * ANALYSIS_TIME_LIMIT)
 RECONCILE_AFTER = 2 * ANALYSIS_TIME_LIMIT
 RECONCILE_EVERY: int = env.int("RECONCILE_EVERY", default=60)  # s
 MAX_ATTEMPTS = 3
+# A worker that has not renewed its lease for so long is taken for dead.
+WORKER_LEASE_TTL: int = env.int("WORKER_LEASE_TTL", default=20)  # s
 REVIEW_HOLD_DAYS: int = env.int("REVIEW_HOLD_DAYS", default=7)
 UPLOAD_MAX_BYTES: int = env.int("UPLOAD_MAX_BYTES", default=20 * 1024 * 1024)
 UPLOAD_MAX_PIXELS: int = env.int("UPLOAD_MAX_PIXELS", default=25_000_000)

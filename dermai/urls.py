@@ -6,7 +6,7 @@ from django.urls import include, path
 urlpatterns = [
     path("", include("analyses.urls")),
     path("accounts/", include("accounts.urls")),
-    path("accounts/", include("allauth.account.urls")),
+    path("accounts/", include("accounts.signin_urls")),
     path("api/v1/", include("dermai.api_urls")),
     path("admin/", admin.site.urls),
 ]

@@ -1,0 +1,47 @@
+"""Where our rules of sign-up and sign-in differ from allauth's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from allauth.account.adapter import DefaultAccountAdapter
+from django.conf import settings
+
+from accounts.models import Role, User
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, HttpResponse
+
+
+class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # untyped library
+    """Patients only; guessing is counted per account and address together."""
+
+    def new_user(self, request: HttpRequest) -> User:
+        """Return an unsaved patient, whatever the request says."""
+        del request
+        return User(role=Role.PATIENT)
+
+    def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
+        """Count failures per account and address.
+
+        Counted per account alone, anybody could lock a person out from anywhere.
+        """
+        account = super()._get_login_attempts_cache_key(request, **credentials)
+        return f"{account}|{self.get_client_ip(request)}"
+
+    def post_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponse:
+        """Show the pages in the person's language from now on."""
+        response: HttpResponse = super().post_login(request, user, **kwargs)
+        remember_language(response, user)
+        return response
+
+
+def remember_language(response: HttpResponse, user: User) -> None:
+    """Put the language of the profile, if one was chosen, where the pages look for it."""
+    if user.language:
+        response.set_cookie(
+            settings.LANGUAGE_COOKIE_NAME,
+            user.language,
+            samesite="Lax",
+            secure=settings.SESSION_COOKIE_SECURE,
+        )

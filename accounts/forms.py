@@ -1,0 +1,125 @@
+"""Forms of sign-up, sign-in and the profile: label above, hint below it, no placeholder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from allauth.account import app_settings
+from allauth.account import forms as allauth_forms
+from allauth.account.adapter import get_adapter
+from allauth.account.internal.flows.email_verification import (
+    consume_email_verification_rate_limit,
+)
+from allauth.account.internal.userkit import filter_users_by_email
+from django import forms
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.http import HttpResponseRedirect
+from django.utils.translation import gettext_lazy as _
+
+from accounts.audit.chain import record
+from accounts.audit.models import Action
+from accounts.consent import HEALTH_DATA_HINT, HEALTH_DATA_LABEL, give_health_data_consent
+from accounts.models import User
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, HttpResponse
+
+    UserForm = forms.ModelForm[User]
+else:  # generic in the stubs alone
+    UserForm = forms.ModelForm
+
+
+class _Plain(forms.Form):
+    """Takes the placeholders away: they vanish while typing, the label above stays."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, field in self.fields.items():
+            field.widget.attrs.pop("placeholder", None)
+            if name in {"email", "login"}:
+                field.label = _("E-mail address")
+
+
+class SignupForm(_Plain, allauth_forms.SignupForm):  # type: ignore[misc]  # untyped library
+    """Sign-up of a patient, with the consent to the processing of health data."""
+
+    health_data = forms.BooleanField(label=HEALTH_DATA_LABEL, help_text=HEALTH_DATA_HINT)
+
+    field_order: ClassVar = ["email", "password1", "health_data"]
+
+    def validate_unique_email(self, value: str) -> str:
+        """Note a taken address instead of saying so: the answer must not tell strangers."""
+        self.account_already_exists = bool(filter_users_by_email(value))
+        return value
+
+    def try_save(self, request: HttpRequest) -> tuple[User | None, HttpResponse | None]:
+        """Save the account, or answer a taken address as if it had been free."""
+        if not self.account_already_exists:
+            try:
+                with transaction.atomic():
+                    return self.save(request), None
+            except IntegrityError:
+                # Somebody signed up with the address since it was checked.
+                self.account_already_exists = True
+        # What saving would have taken longest for.
+        User().set_password(self.cleaned_data["password1"])
+        if app_settings.EMAIL_VERIFICATION == app_settings.EmailVerificationMethod.MANDATORY:
+            answer: tuple[None, HttpResponse] = super().try_save(request)
+            return answer
+        email = self.cleaned_data["email"]
+        if consume_email_verification_rate_limit(request, email):
+            get_adapter().send_account_already_exists_mail(email)
+        return None, HttpResponseRedirect(get_adapter().get_signup_redirect_url(request))
+
+    def signup(self, request: HttpRequest, user: User) -> None:
+        """Record the new account and its consent, in the transaction that saves it."""
+        del request
+        record(
+            Action.ACCOUNT_CREATED,
+            actor=user,
+            subject_id=user.pk,
+            object_type="user",
+            object_id=str(user.pk),
+            details={"role": str(user.role)},
+        )
+        give_health_data_consent(user)
+
+
+class LoginForm(_Plain, allauth_forms.LoginForm):  # type: ignore[misc]  # untyped library
+    """Sign-in with address and password."""
+
+
+class ResetPasswordForm(_Plain, allauth_forms.ResetPasswordForm):  # type: ignore[misc]
+    """Asks for the link that sets a new password."""
+
+
+class ResetPasswordKeyForm(_Plain, allauth_forms.ResetPasswordKeyForm):  # type: ignore[misc]
+    """Sets a new password, from the link."""
+
+
+class ChangePasswordForm(_Plain, allauth_forms.ChangePasswordForm):  # type: ignore[misc]
+    """Sets a new password, signed in."""
+
+
+class ReauthenticateForm(_Plain, allauth_forms.ReauthenticateForm):  # type: ignore[misc]
+    """Asks for the password again before something that matters."""
+
+
+class ProfileForm(UserForm):
+    """What a person may change of their own account."""
+
+    class Meta:
+        model = User
+        fields: ClassVar = ["name", "language"]
+        help_texts: ClassVar = {"language": _("For the pages and for the e-mails to you.")}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["name"].widget.attrs["autocomplete"] = "name"
+        self.fields["language"] = forms.ChoiceField(
+            label=_("Language"),
+            required=False,
+            choices=[("", _("As my browser asks for")), *settings.LANGUAGES],
+            help_text=self.fields["language"].help_text,
+        )

@@ -1,0 +1,48 @@
+"""The profile: name, language, API tokens."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST
+
+from accounts import tokens
+from accounts.adapter import remember_language
+from accounts.forms import ProfileForm
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+
+@never_cache
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def profile(request: HttpRequest) -> HttpResponse:
+    """Show the account; POST saves name and language."""
+    user = cast("User", request.user)
+    form = ProfileForm(request.POST or None, instance=user)
+    if request.method == "POST" and form.is_valid():
+        form.save()
+        messages.success(request, _("Your profile has been saved."))
+        response = redirect("accounts:profile")
+        remember_language(response, user)
+        return response
+    live = user.api_tokens.filter(revoked_at=None, expires_at__gt=timezone.now())
+    return render(request, "accounts/profile.html", {"form": form, "tokens": live})
+
+
+@login_required
+@require_POST
+def revoke_token(request: HttpRequest, token_id: int) -> HttpResponse:
+    """End one of the person's own tokens; anybody else's does not exist."""
+    if not tokens.revoke(token_id, of=cast("User", request.user)):
+        raise Http404
+    messages.success(request, _("The token has been revoked."))
+    return redirect("accounts:profile")
