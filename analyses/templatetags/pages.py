@@ -11,8 +11,13 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
+from analyses import wording
+from analyses.styleguide import sample_of
+
 if TYPE_CHECKING:
     from django.utils.safestring import SafeString
+
+    from analyses.glyph import Glyph
 
 register = template.Library()
 
@@ -26,6 +31,18 @@ def icon(name: str, css: str = "") -> SafeString:
         static("img/icons.svg"),
         name,
     )
+
+
+@register.filter
+def image_type(code: str) -> str:
+    """Name the type of a photo."""
+    return str(wording.IMAGE_TYPES.get(code, code))
+
+
+@register.simple_tag
+def sample_glyph() -> Glyph:
+    """Return a made-up glyph, for pages that show no one's lesion."""
+    return sample_of(seed=3)
 
 
 @dataclass(frozen=True, slots=True)

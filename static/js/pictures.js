@@ -1,9 +1,9 @@
-// The user's own copy of a photo, kept on this device only, from sending until the result is closed.
+// The user's own copy of a photo, kept on this device only, for an hour at most and never past sign-out.
 // The server deletes its copy; this one lets the page lay outline and heat map over the photo.
 
 const DATABASE = "dermai-pictures";
 const STORE = "pictures";
-const MAX_AGE_MS = 24 * 60 * 60 * 1000;
+const MAX_AGE_MS = 60 * 60 * 1000;
 
 function open() {
   return new Promise((resolve, reject) => {
@@ -57,6 +57,16 @@ export async function recall(id) {
 export async function forget(id) {
   try {
     await inStore("readwrite", (store) => store.delete(id));
+  } catch {
+    // Nothing was kept.
+  }
+}
+
+/** Remove what is older than the limit. */
+export async function sweep() {
+  try {
+    const ids = await inStore("readonly", (store) => store.getAllKeys());
+    for (const id of ids) await recall(id);
   } catch {
     // Nothing was kept.
   }

@@ -1,5 +1,5 @@
 // What every page needs: menus that close, passwords that show, pictures that are forgotten.
-import { forgetAll } from "./pictures.js";
+import { forgetAll, sweep } from "./pictures.js";
 
 for (const menu of document.querySelectorAll("[data-menu]")) {
   menu.addEventListener("keydown", (event) => {
@@ -40,3 +40,4 @@ for (const form of document.querySelectorAll("[data-forget-pictures]")) {
   form.addEventListener("submit", () => forgetAll());
 }
 if (document.body.hasAttribute("data-signed-out")) forgetAll();
+else sweep();

@@ -1,0 +1,78 @@
+"""What the model said of one lesion over time, as a drawing and the table behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from analyses import wording
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from analyses.models import Analysis
+
+WIDTH: Final = 640
+HEIGHT: Final = 200
+LEFT: Final = 40
+RIGHT: Final = 40
+TOP: Final = 16
+BOTTOM: Final = 32
+ENOUGH: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class TimelinePoint:
+    """One result: when, about how many in a hundred, where on the drawing."""
+
+    at: datetime
+    count: int
+    words: str
+    tone: str
+    label: str
+    x: int
+    y: int
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """Points from old to new, the line through them, and the rows of the scale."""
+
+    points: tuple[TimelinePoint, ...]
+    line: str
+    scale: tuple[tuple[int, int], ...]
+
+
+def timeline(analyses: Iterable[Analysis]) -> Timeline | None:
+    """Draw the completed analyses by their dates; None for fewer than two."""
+    done = sorted((a for a in analyses if a.result is not None), key=lambda a: a.created_at)
+    if len(done) < ENOUGH:
+        return None
+    first, last = done[0].created_at, done[-1].created_at
+    span = max((last - first).total_seconds(), 1.0)
+    points = []
+    for analysis in done:
+        result = analysis.result
+        if result is None:
+            continue
+        share = (analysis.created_at - first).total_seconds() / span
+        count = wording.per_hundred(result.p_malignant)
+        outcome = wording.outcome_of(result.category)
+        points.append(
+            TimelinePoint(
+                at=analysis.created_at,
+                count=count,
+                words=wording.in_hundred(result.p_malignant),
+                tone=outcome.tone,
+                label=str(outcome.short),
+                x=round(LEFT + share * (WIDTH - LEFT - RIGHT)),
+                y=_height(count),
+            )
+        )
+    line = "M" + "L".join(f"{p.x} {p.y}" for p in points)
+    return Timeline(tuple(points), line, tuple((v, _height(v)) for v in (0, 50, 100)))
+
+
+def _height(count: int) -> int:
+    return round(HEIGHT - BOTTOM - count / 100 * (HEIGHT - TOP - BOTTOM))

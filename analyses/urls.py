@@ -1,0 +1,25 @@
+"""The addresses of the pages. `home` stands outside the namespace: it is everybody's."""
+
+from django.urls import include, path
+
+from analyses.views import detail, history, home, lesions, model, upload
+
+pages = [
+    path("dashboard/", home.dashboard, name="dashboard"),
+    path("analyses/", history.history, name="list"),
+    path("analyses/new/", upload.upload, name="upload"),
+    path("analyses/<uuid:pk>/", detail.detail, name="detail"),
+    path("analyses/<uuid:pk>/progress/", detail.progress, name="progress"),
+    path("analyses/<uuid:pk>/heatmap.png", detail.heatmap, name="heatmap"),
+    path("analyses/<uuid:pk>/preview.jpg", detail.preview, name="preview"),
+    path("lesions/", lesions.lesions, name="lesions"),
+    path("lesions/<uuid:pk>/", lesions.lesion, name="lesion"),
+    path("model/", model.model, name="model"),
+]
+
+urlpatterns = [
+    path("", home.home, name="home"),
+    path("", include((pages, "analyses"))),
+    path("styleguide/", model.styleguide, name="styleguide"),
+    path("i18n/", include("django.conf.urls.i18n")),
+]

@@ -1,0 +1,1 @@
+"""The pages. Each view authorises, asks, and renders; it decides nothing clinical."""

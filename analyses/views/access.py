@@ -1,0 +1,39 @@
+"""Who may open a page, and that no cache keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, cast
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_http_methods
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+P = ParamSpec("P")
+View = Callable[Concatenate[HttpRequest, P], HttpResponse]
+
+
+def clinical(*methods: str) -> Callable[[View[P]], View[P]]:
+    """Require a sign-in and one of `methods` (GET and HEAD by default); the answer is no-store."""
+
+    def decorate(view: View[P]) -> View[P]:
+        @login_required
+        @require_http_methods(["GET", "HEAD", *methods])
+        @wraps(view)
+        def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+            response = view(request, *args, **kwargs)
+            response["Cache-Control"] = "no-store, private"
+            return response
+
+        return cast("View[P]", guarded)
+
+    return decorate
+
+
+def person(request: HttpRequest) -> User:
+    """Return who is signed in; only for views behind `clinical`."""
+    return cast("User", request.user)
