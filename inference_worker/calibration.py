@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-MELANOMA: Final = "mel"
-_MALIGNANT_KEYS: Final = ("malignant", "p_malignant")
-_MELANOMA_KEYS: Final = ("melanoma", "p_melanoma")
+_MEL: Final = "mel"
+_MALIGNANT: Final = "malignant"
+_MELANOMA: Final = "melanoma"
 _FLOOR: Final = 1e-300  # a probability that underflowed to 0 has a logarithm all the same
 
 
@@ -85,13 +85,13 @@ def read_class_map(class_map: Mapping[str, Sequence[str]], columns: Sequence[str
     and akiec, all of which must then be there; melanoma is mel, or unknown.
     Raises `InvalidClassMapError`.
     """
-    known = {*CLASSES, *_MALIGNANT_KEYS, *_MELANOMA_KEYS}
+    known = {*CLASSES, _MALIGNANT, _MELANOMA}
     if unknown := [key for key in class_map if key not in known]:
         msg = f"the class map names {unknown}: the product knows {sorted(known)}"
         raise InvalidClassMapError(msg)
     at = {key: _indices(key, names, columns) for key, names in class_map.items()}
     classes: dict[str, tuple[int, ...]] = {name: at[name] for name in CLASSES if name in at}
-    malignant = _first(at, _MALIGNANT_KEYS)
+    malignant = at.get(_MALIGNANT)
     if malignant is None:
         if missing := [name for name in MALIGNANT_CLASSES if name not in classes]:
             msg = f"the class map has no `malignant` and lacks {missing} to sum it from: add one"
@@ -99,7 +99,7 @@ def read_class_map(class_map: Mapping[str, Sequence[str]], columns: Sequence[str
         malignant = tuple(sorted({i for name in MALIGNANT_CLASSES for i in classes[name]}))
     if len(malignant) == len(columns):
         raise InvalidClassMapError("the class map counts every output as malignant: leave one out")
-    melanoma = _first(at, _MELANOMA_KEYS) or classes.get(MELANOMA)
+    melanoma = at.get(_MELANOMA) or classes.get(_MEL)
     if melanoma is not None and not set(melanoma) <= set(malignant):
         msg = "the class map counts melanoma outputs that it does not count as malignant"
         raise InvalidClassMapError(msg)
@@ -111,10 +111,6 @@ def _indices(key: str, names: Sequence[str], columns: Sequence[str]) -> tuple[in
         msg = f"the class map sums {list(names)} for {key!r}: the outputs are {list(columns)}"
         raise InvalidClassMapError(msg)
     return tuple(list(columns).index(name) for name in names)
-
-
-def _first(at: Mapping[str, tuple[int, ...]], keys: Sequence[str]) -> tuple[int, ...] | None:
-    return next((at[key] for key in keys if key in at), None)
 
 
 def _sum(distribution: NDArray[np.float64], at: tuple[int, ...]) -> float:
