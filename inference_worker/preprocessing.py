@@ -76,10 +76,12 @@ class Clahe:
     grid: int = 8
 
 
+BLACK_CORNERS: Final = "black_corners"
+
 Step: TypeAlias = BlackCorners | Hair | Clahe
 
 _STEPS: Final[dict[str, type[BlackCorners | Hair | Clahe]]] = {
-    "black_corners": BlackCorners,
+    BLACK_CORNERS: BlackCorners,
     "hair": Hair,
     "clahe": Clahe,
 }
@@ -100,6 +102,11 @@ def parse_step(name: str, params: Mapping[str, Any]) -> Step:
     return _STEPS[name](**params)
 
 
+def parse_steps(steps: Sequence[tuple[str, Mapping[str, Any]]]) -> list[Step]:
+    """Return `steps`, pairs of name and parameters, as dataclasses. Raises `UnknownStepError`."""
+    return [parse_step(name, params) for name, params in steps]
+
+
 def apply(
     pixels: Pixels,
     steps: Sequence[tuple[str, Mapping[str, Any]]],
@@ -114,8 +121,7 @@ def apply(
     check(pixels)
     if lesion_mask is not None:
         check_mask(lesion_mask, pixels)
-    for name, params in steps:
-        step = parse_step(name, params)
+    for step in parse_steps(steps):
         if isinstance(step, BlackCorners):
             pixels = fill_black_corners(pixels, step, lesion_mask)
         elif isinstance(step, Hair):

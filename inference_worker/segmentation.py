@@ -17,7 +17,7 @@ from inference_worker.preprocessing import crop_box
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from inference_worker.pixels import Mask
+    from inference_worker.pixels import Mask, Pixels
 
 CANVAS_SIDE: Final = 384
 """The long side of the canvas in px."""
@@ -41,6 +41,28 @@ class Canvas:
     box: tuple[float, float, float, float]
     scale: float
 
+    def draw(self, pixels: Pixels) -> Pixels:
+        """Return the canvas as `pixels` show it; these are the whole photo, at any size."""
+        height, width = pixels.shape[:2]
+        columns, rows = self._within(width, height)
+        size = (self.width, self.height)
+        return np.asarray(cv2.resize(pixels[rows, columns], size), np.uint8)
+
+    def spread(self, mask: Mask, width: int, height: int) -> Mask:
+        """Return `mask`, one of the canvas, on the photo at `width` × `height` px."""
+        columns, rows = self._within(width, height)
+        full = np.zeros((height, width), np.bool_)
+        size = (columns.stop - columns.start, rows.stop - rows.start)
+        full[rows, columns] = cv2.resize(mask.astype(np.uint8), size) > 0
+        return full
+
+    def _within(self, width: int, height: int) -> tuple[slice, slice]:
+        left, top, right, bottom = self.box
+        return (
+            slice(round(left * width), round(right * width)),
+            slice(round(top * height), round(bottom * height)),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Lesion:
@@ -57,14 +79,8 @@ class Lesion:
         return float(self.mask.mean()) * (right - left) * (bottom - top)
 
     def mask_of_photo(self, width: int, height: int) -> Mask:
-        """Return the mask on a photo of `width` × `height` px: bool height × width."""
-        left, top, right, bottom = self.canvas.box
-        columns = slice(round(left * width), round(right * width))
-        rows = slice(round(top * height), round(bottom * height))
-        full = np.zeros((height, width), np.bool_)
-        size = (columns.stop - columns.start, rows.stop - rows.start)
-        full[rows, columns] = cv2.resize(self.mask.astype(np.uint8), size) > 0
-        return full
+        """Return the mask on the photo at `width` × `height` px: bool height × width."""
+        return self.canvas.spread(self.mask, width, height)
 
 
 def canvas_of(width: int, height: int) -> Canvas:

@@ -43,6 +43,12 @@ class Plan:
         """Return how many views the bundle asks for."""
         return sum(self.weights)
 
+    def identity_first(self) -> Plan:
+        """Return the plan with the photo as it stands in front; without weight if not asked for."""
+        weights = dict(zip(self.names, self.weights, strict=True))
+        ordered = {IDENTITY: weights.pop(IDENTITY, 0)} | weights
+        return Plan(names=tuple(ordered), weights=tuple(ordered.values()))
+
 
 def plan(names: Sequence[str]) -> Plan:
     """Plan the views called `names`. Raises `UnknownViewError`."""

@@ -57,6 +57,18 @@ def test_the_first_view_is_the_photo_as_it_stands() -> None:
     assert torch.equal(views.batch(image(), views.plan(NINE).names)[0], image())
 
 
+def test_the_photo_as_it_stands_comes_first_whatever_the_order() -> None:
+    plan = views.plan(("hflip", "rot180", "identity", "hvflip")).identity_first()
+    assert plan.names == ("identity", "hflip", "hvflip")
+    assert plan.weights == (1, 1, 2)
+
+
+def test_the_photo_as_it_stands_does_not_count_unless_asked_for() -> None:
+    plan = views.plan(("hflip", "vflip")).identity_first()
+    assert plan.names == ("identity", "hflip", "vflip")
+    assert plan.weights == (0, 1, 1)
+
+
 def test_all_views_make_one_batch_of_one_size() -> None:
     assert views.batch(image(), views.plan(NINE).names).shape == (8, 3, 64, 64)
 
