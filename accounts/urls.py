@@ -3,9 +3,13 @@
 from django.urls import path
 
 from accounts import views
+from accounts.audit import urls as audit
+from accounts.care import urls as care
 
 app_name = "accounts"
 urlpatterns = [
     path("profile/", views.profile, name="profile"),
     path("tokens/<int:token_id>/revoke/", views.revoke_token, name="revoke_token"),
+    *care.urlpatterns,
+    *audit.urlpatterns,
 ]

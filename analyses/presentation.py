@@ -5,7 +5,6 @@ Coordinates leave here as whole numbers or ready strings, so that no locale puts
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +19,7 @@ from inference_worker.verdict import Category
 
 if TYPE_CHECKING:
     import uuid
+    from collections.abc import Collection, Iterable
 
     from django_stubs_ext import StrOrPromise
 
@@ -142,9 +142,7 @@ def entry(analysis: Analysis, *, withheld: bool = False) -> Entry:
     return Entry(analysis, glyph, None, None, "", "waiting", Status(analysis.status).label, None)
 
 
-def entries(
-    analyses: Iterable[Analysis], *, withheld: Collection[uuid.UUID] = ()
-) -> list[Entry]:
+def entries(analyses: Iterable[Analysis], *, withheld: Collection[uuid.UUID] = ()) -> list[Entry]:
     """Present several; those whose ids are `withheld` without what the model said."""
     return [entry(analysis, withheld=analysis.pk in withheld) for analysis in analyses]
 

@@ -70,12 +70,35 @@ def worklist(user: User) -> AnalysisQuerySet:
     )
 
 
+def awaiting_opinion_of(user: User) -> AnalysisQuerySet:
+    """Return what `user` sees without the model's output until the opinion is written."""
+    if not user.is_dermatologist:
+        return Analysis.objects.none()
+    own = {"analysis": OuterRef("pk")}
+    return (
+        Analysis.objects.visible_to(user)
+        .exclude(owner=user)
+        .filter(held_until__isnull=False)
+        .exclude(Exists(Reveal.objects.filter(user=user, **own)))
+        .exclude(Exists(Review.objects.filter(author=user, **own)))
+    )
+
+
 def opinion_comes_first(user: User, analysis: Analysis) -> bool:
     """Whether the model's output is still hidden from `user`, whose opinion is asked for."""
     if analysis.owner_id == user.pk or analysis.held_until is None:
         return False
-    seen = Reveal.objects.filter(analysis=analysis, user=user).exists()
-    return not (seen or Review.objects.filter(analysis=analysis, author=user).exists())
+    return awaiting_opinion_of(user).filter(pk=analysis.pk).exists()
+
+
+def withheld_from(user: User) -> frozenset[uuid.UUID]:
+    """Return the ids behind `awaiting_opinion_of`, for lists. They are few: holds last days."""
+    return frozenset(awaiting_opinion_of(user).values_list("pk", flat=True))
+
+
+def own_review(user: User, analysis: Analysis) -> Review | None:
+    """Return the newest version of what `user` wrote, None where nothing was written."""
+    return Review.objects.current().filter(analysis=analysis, author=user).first()
 
 
 def reveal(*, analysis_id: uuid.UUID, to: User) -> None:

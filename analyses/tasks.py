@@ -6,8 +6,8 @@ from typing import Final
 
 from celery import shared_task
 
+from analyses import notices, retention, worker
 from analyses import reconcile as mending
-from analyses import worker
 
 # Names the module whose receivers watch over this worker.
 WATCHED_BY: Final = worker.__name__
@@ -20,3 +20,17 @@ HARD_LIMIT: Final = 55  # s
 def reconcile() -> None:
     """Mend what killed processes left."""
     mending.reconcile()
+
+
+@shared_task(name="analyses.tasks.send_notices", soft_time_limit=SOFT_LIMIT, time_limit=HARD_LIMIT)
+def send_notices() -> None:
+    """Tell patients that they were answered."""
+    notices.send_due()
+
+
+@shared_task(
+    name="analyses.tasks.apply_retention", soft_time_limit=SOFT_LIMIT, time_limit=HARD_LIMIT
+)
+def apply_retention() -> None:
+    """Delete results that are older than the retention period, if one is set."""
+    retention.apply()

@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from analyses.views import detail, history, home, lesions, model, upload
+from analyses.views import detail, history, home, lesions, model, reviews, upload
 
 pages = [
     path("dashboard/", home.dashboard, name="dashboard"),
@@ -12,6 +12,10 @@ pages = [
     path("analyses/<uuid:pk>/progress/", detail.progress, name="progress"),
     path("analyses/<uuid:pk>/heatmap.png", detail.heatmap, name="heatmap"),
     path("analyses/<uuid:pk>/preview.jpg", detail.preview, name="preview"),
+    path("analyses/<uuid:pk>/photo.jpg", reviews.photo, name="photo"),
+    path("analyses/<uuid:pk>/review/", reviews.review, name="review"),
+    path("analyses/<uuid:pk>/reveal/", reviews.reveal, name="reveal"),
+    path("reviews/", reviews.worklist, name="worklist"),
     path("lesions/", lesions.lesions, name="lesions"),
     path("lesions/<uuid:pk>/", lesions.lesion, name="lesion"),
     path("model/", model.model, name="model"),

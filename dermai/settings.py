@@ -46,6 +46,8 @@ IMAGE_MASTER_KEYS: list[str] = (
     else env.list("IMAGE_MASTER_KEYS")
 )
 
+# How long the trail is kept; retention cuts its old end behind a signed checkpoint.
+AUDIT_RETENTION_DAYS: int = env.int("AUDIT_RETENTION_DAYS", default=6 * 365)
 # Signs the checkpoints of the audit trail.
 AUDIT_KEY: str = (
     env.str("AUDIT_KEY", default="") or local_secret(DERMAI_HOME / "audit.key")
@@ -60,6 +62,13 @@ ALLOWED_HOSTS: list[str] = (
     if EMBEDDED
     else env.list("ALLOWED_HOSTS")
 )
+# Where people reach the product: links in e-mails that no request asked for begin with it.
+PUBLIC_URL: str = env.str(
+    "PUBLIC_URL",
+    default=f"http://localhost:{env.str('PORT', default='8000')}"
+    if EMBEDDED
+    else f"https://{ALLOWED_HOSTS[0].lstrip('.')}",
+).rstrip("/")
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 # Number of trusted proxies before the application; 0 means that the peer is the client.
 TRUSTED_PROXIES: int = env.int("TRUSTED_PROXIES", default=0)
@@ -99,6 +108,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "analyses.denials.DenialMiddleware",
 ]
 
 ROOT_URLCONF = "dermai.urls"
@@ -166,9 +176,17 @@ MAX_ATTEMPTS = 3
 # A worker that has not renewed its lease for so long is taken for dead.
 WORKER_LEASE_TTL: int = env.int("WORKER_LEASE_TTL", default=20)  # s
 REVIEW_HOLD_DAYS: int = env.int("REVIEW_HOLD_DAYS", default=7)
+# Results older than this are deleted; None keeps them until their owner deletes them.
+RETENTION_DAYS: int | None = env.int("RETENTION_DAYS", default=0) or None
+# Erased records by hash, apart from the database, so that no restored backup brings them back.
+ERASURE_LOG = Path(env.str("ERASURE_LOG", default=str(DERMAI_HOME / "erasures.log")))
 UPLOAD_MAX_BYTES: int = env.int("UPLOAD_MAX_BYTES", default=20 * 1024 * 1024)
 UPLOAD_MAX_PIXELS: int = env.int("UPLOAD_MAX_PIXELS", default=25_000_000)
 UPLOAD_MIN_SIDE = 96  # px, the short side
+# Decoding happens in a process of its own with these limits, so many at once for each web process.
+DECODE_MEMORY_LIMIT: int = env.int("DECODE_MEMORY_LIMIT", default=512 * 1024 * 1024)
+DECODE_TIME_LIMIT: int = env.int("DECODE_TIME_LIMIT", default=10)  # s
+DECODE_PARALLEL: int = env.int("DECODE_PARALLEL", default=2)
 IMAGE_STORE = Path(env.str("IMAGE_STORE", default=str(DERMAI_HOME / "images")))
 BUNDLE_DIR = Path(
     env.str("DERMAI_BUNDLE", default=str(BASE_DIR / "inference_worker" / "bundles" / "starter"))
@@ -206,13 +224,20 @@ CELERY_WORKER_CONCURRENCY = 1
 # A child is a fresh interpreter: nothing of torch's threads and locks is ever forked.
 CELERY_WORKER_POOL_START_METHOD = "spawn"
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+DAILY = 24 * 3600.0  # s
 CELERY_BEAT_SCHEDULE = {
     "reconcile": {"task": "analyses.tasks.reconcile", "schedule": float(RECONCILE_EVERY)},
+    "send-notices": {"task": "analyses.tasks.send_notices", "schedule": 60.0},
+    "apply-retention": {"task": "analyses.tasks.apply_retention", "schedule": DAILY},
+    "seal-trail": {"task": "accounts.tasks.seal_trail", "schedule": DAILY},
+    "cut-trail": {"task": "accounts.tasks.cut_trail", "schedule": DAILY},
 }
 
 # --- Sign-in --------------------------------------------------------------------------------------
 
 AUTH_USER_MODEL = "accounts.User"
+# The address is unique without case, by a constraint that this check does not look at.
+SILENCED_SYSTEM_CHECKS = ["auth.W004"]
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",

@@ -57,9 +57,7 @@ def record(
     facts = dict(details or {})
     for key, value in facts.items():
         if not isinstance(value, (str, int, bool)) or len(str(value)) > _MAX_DETAIL:
-            msg = (
-                f"Audit detail {key!r} must be a code, count or flag (≤ {_MAX_DETAIL} signs)."
-            )
+            msg = f"Audit detail {key!r} must be a code, count or flag (≤ {_MAX_DETAIL} signs)."
             raise AuditDetailError(msg)
     with transaction.atomic():
         head = _locked_head()

@@ -37,6 +37,12 @@ class InvitationCode(models.Model):
     def __str__(self) -> str:
         return self.code
 
+    @property
+    def spelled(self) -> str:
+        """The code in two halves, as it is read aloud."""
+        half = CODE_LENGTH // 2
+        return f"{self.code[:half]}-{self.code[half:]}"
+
 
 class CareRelationshipQuerySet(models.QuerySet["CareRelationship"]):
     """Relationships, and which of them are in force."""

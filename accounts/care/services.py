@@ -13,6 +13,8 @@ from accounts.audit.models import Action
 from accounts.care.models import CareRelationship, InvitationCode, new_code
 
 if TYPE_CHECKING:
+    import uuid
+
     from accounts.models import User
 
 CARE_WORDING_VERSION = "2026-11"
@@ -85,7 +87,7 @@ def share(*, patient: User, reference: str, scope: str) -> CareRelationship:
     return relationship
 
 
-def revoke(*, relationship_id: object, by: User) -> bool:
+def revoke(*, relationship_id: uuid.UUID, by: User) -> bool:
     """End a sharing at once; either side may. Return whether this call ended it."""
     with transaction.atomic():
         ended = (
@@ -115,6 +117,11 @@ def invitation_code(*, dermatologist: User, renew: bool = False) -> InvitationCo
             code.code, code.renewed_at = new_code(), timezone.now()
             code.save(update_fields=["code", "renewed_at"])
     return code
+
+
+def name_of(person: User) -> str:
+    """Return what a person is called on pages: the name, else the address."""
+    return person.name or person.email
 
 
 def _party(user: User) -> Q:

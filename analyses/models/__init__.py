@@ -5,6 +5,7 @@ from analyses.models.deletion import DeletionEvent
 from analyses.models.lesion import BodySite, Lesion
 from analyses.models.result import Result
 from analyses.models.review import Advice, Opinion, Reveal, Review
+from analyses.models.tombstone import Tombstone
 
 __all__ = [
     "Advice",
@@ -19,4 +20,5 @@ __all__ = [
     "Reveal",
     "Review",
     "Status",
+    "Tombstone",
 ]

@@ -68,12 +68,21 @@ def places(context: dict[str, Any], *, phone: bool = False) -> list[Place]:
 
     overview = place("analyses:dashboard", _("Overview"), "home")
     if request.user.is_admin:
-        return [overview, place("admin:index", _("Administration"), "person")]
+        return [
+            overview,
+            place("admin:index", _("Administration"), "person"),
+            place("accounts:audit", _("Audit trail"), "shield"),
+        ]
     found = [
         overview,
         place("analyses:list", _("History"), "history"),
         place("analyses:lesions", _("Lesions"), "lesion"),
     ]
+    if request.user.is_dermatologist:
+        # What waits for an opinion takes the place of the person's own lesions.
+        found[2] = place("accounts:patients", _("Patients"), "person")
+        found.insert(1, place("analyses:worklist", _("Cases"), "doctor"))
+        return found
     if phone:
         found.insert(1, place("analyses:upload", _("New photo"), "camera", action=True))
     return found

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, cast
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.http import require_http_methods
+
+from accounts.care.models import CareRelationship
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -32,6 +35,25 @@ def clinical(*methods: str) -> Callable[[View[P]], View[P]]:
         return cast("View[P]", guarded)
 
     return decorate
+
+
+def patient_asked_for(request: HttpRequest) -> User:
+    """Return whose record a list shows: the person's own, or the one that `?patient=` names.
+
+    Raises `Http404` unless that patient shares with the person now.
+    """
+    asked = request.GET.get("patient", "")
+    user = person(request)
+    if asked in {"", str(user.pk)}:
+        return user
+    try:
+        grants = CareRelationship.objects.granting(user).filter(patient_id=uuid.UUID(asked))
+    except ValueError as error:
+        raise Http404 from error
+    grant = grants.select_related("patient").first()
+    if grant is None:
+        raise Http404
+    return grant.patient
 
 
 def person(request: HttpRequest) -> User:

@@ -2,37 +2,40 @@
 
 from __future__ import annotations
 
-import uuid
+from typing import TYPE_CHECKING
 
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 
 from analyses import heatmap as heatmaps
-from analyses import wording
+from analyses import trace, wording
+from analyses.answers import answers_to, human_help
 from analyses.models import Analysis, Status
-from analyses.preview import needs_preview, preview_jpeg
 from analyses.presentation import entry, result_page
+from analyses.preview import needs_preview, preview_jpeg
 from analyses.progress import progress_of
 from analyses.reviews import opinion_comes_first
 from analyses.views.access import clinical, person
+
+if TYPE_CHECKING:
+    import uuid
 
 POLLING_ENDS = 286  # htmx stops polling at this status
 
 
 def _visible(request: HttpRequest, pk: uuid.UUID) -> Analysis:
-    """Find what the person may see now; a reviewer sees it once their own opinion is written."""
     found = Analysis.objects.visible_to(person(request)).select_related("result", "lesion", "owner")
-    analysis = get_object_or_404(found, pk=pk)
-    if opinion_comes_first(person(request), analysis):
-        raise Http404
-    return analysis
+    return get_object_or_404(found, pk=pk)
 
 
 @clinical()
 def detail(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """Show the analysis in the state that it is in."""
     analysis = _visible(request, pk)
+    if opinion_comes_first(person(request), analysis):
+        return redirect("analyses:review", analysis.pk)
+    trace.opened(person(request), analysis)
     own = analysis.owner_id == person(request).pk
     previewed = own and needs_preview(analysis) and analysis.image_key is not None
     context = {
@@ -43,11 +46,12 @@ def detail(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         "warnings": wording.WARNINGS,
         "always": wording.ALWAYS_SEE_A_DOCTOR,
         "abcde": wording.ABCDE,
+        "answers": answers_to(analysis),
+        "above_the_model": wording.ABOVE_THE_MODEL,
+        "human": human_help(analysis.owner, analysis),
     }
     if analysis.status == Status.COMPLETED:
-        return render(
-            request, "analyses/result.html", context | {"result": result_page(analysis)}
-        )
+        return render(request, "analyses/result.html", context | {"result": result_page(analysis)})
     if analysis.status in {Status.REJECTED, Status.FAILED}:
         return render(request, "analyses/refused.html", context)
     return render(request, "analyses/progress.html", context | {"progress": progress_of(analysis)})
@@ -77,6 +81,8 @@ def heatmap(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """Draw the stored activation as a transparent picture in the photo's proportion."""
     analysis = _visible(request, pk)
     if analysis.result is None or analysis.result.heatmap is None:
+        raise Http404
+    if opinion_comes_first(person(request), analysis):
         raise Http404
     png = heatmaps.render(analysis.result.heatmap, width=analysis.width, height=analysis.height)
     return HttpResponse(png, content_type="image/png")

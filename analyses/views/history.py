@@ -1,4 +1,4 @@
-"""The history: every analysis of the person, newest first."""
+"""The history: every analysis of the person, or of a patient who shares, newest first."""
 
 from __future__ import annotations
 
@@ -6,17 +6,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.utils.translation import gettext_lazy as _
 
-from analyses import wording
+from analyses import trace, wording
 from analyses.models import Analysis, Status
 from analyses.models.analysis import PENDING
 from analyses.presentation import entries
-from analyses.views.access import clinical, person
+from analyses.reviews import withheld_from
+from analyses.views.access import clinical, patient_asked_for, person
 
 if TYPE_CHECKING:
+    import uuid
+    from collections.abc import Collection
+
+    from django.http import HttpRequest, HttpResponse, QueryDict
     from django_stubs_ext import StrOrPromise
 
     from analyses.models.analysis import AnalysisQuerySet
@@ -39,22 +43,26 @@ class Filter:
 def history(request: HttpRequest) -> HttpResponse:
     """List, filter by outcome or state (`show`), page (`page`), choose the density (`density`)."""
     user = person(request)
-    everything = Analysis.objects.visible_to(user).filter(owner=user)
+    patient = patient_asked_for(request)
+    everything = Analysis.objects.visible_to(user).filter(owner=patient)
+    withheld = withheld_from(user)
     show = request.GET.get("show", "")
-    found = _narrowed(everything, show)
+    found = _narrowed(everything, show, withheld)
     if found is None:
         show, found = "", everything
     page = Paginator(found.select_related("result", "lesion", "owner"), PAGE_SIZE).get_page(
         request.GET.get("page")
     )
+    trace.listed(user, [analysis.owner_id for analysis in page.object_list])
     compact = request.GET.get("density") == "compact"
     return render(
         request,
         "analyses/history.html",
         {
             "page": page,
-            "entries": entries(page.object_list),
-            "filters": _filters(everything, show, request.GET),
+            "patient": None if patient == user else patient,
+            "entries": entries(page.object_list, withheld=withheld),
+            "filters": _filters(everything, show, request.GET, withheld),
             "filtered": bool(show),
             "compact": compact,
             "density_query": _query(
@@ -66,24 +74,30 @@ def history(request: HttpRequest) -> HttpResponse:
     )
 
 
-def _narrowed(everything: AnalysisQuerySet, show: str) -> AnalysisQuerySet | None:
+def _narrowed(
+    everything: AnalysisQuerySet, show: str, withheld: Collection[uuid.UUID]
+) -> AnalysisQuerySet | None:
+    """Narrow to one filter; a filter must not tell what the model said of a withheld case."""
     for key, _outcome, categories in wording.FILTERS:
         if show == key:
-            return everything.filter(result__category__in=categories)
+            return everything.filter(result__category__in=categories).exclude(pk__in=withheld)
     if show == "pending":
         return everything.filter(status__in=PENDING)
     if show == "unusable":
-        return everything.filter(status__in=[Status.REJECTED, Status.FAILED])
+        unusable = everything.filter(status__in=[Status.REJECTED, Status.FAILED])
+        return unusable.exclude(pk__in=withheld)
     return None
 
 
-def _filters(everything: AnalysisQuerySet, show: str, given: QueryDict) -> list[Filter]:
+def _filters(
+    everything: AnalysisQuerySet, show: str, given: QueryDict, withheld: Collection[uuid.UUID]
+) -> list[Filter]:
     chips: list[tuple[str, StrOrPromise]] = [("", _("All"))]
     chips += [(key, outcome.short) for key, outcome, _categories in wording.FILTERS]
     chips += [("pending", _("Being analysed")), ("unusable", _("No result"))]
     found = []
     for key, label in chips:
-        narrowed = _narrowed(everything, key)
+        narrowed = _narrowed(everything, key, withheld)
         count = (everything if narrowed is None else narrowed).count()
         if count or not key or key == show:
             query = _query(given, show=key, page="")

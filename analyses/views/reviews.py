@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import uuid
 from http import HTTPStatus
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.contrib import messages
 from django.core.paginator import Paginator
@@ -24,6 +23,9 @@ from analyses.models import Advice, Analysis, Opinion
 from analyses.presentation import entries, entry, result_page
 from analyses.review_forms import ReviewForm
 from analyses.views.access import clinical, person
+
+if TYPE_CHECKING:
+    import uuid
 
 PAGE_SIZE: Final = 25
 

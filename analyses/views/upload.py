@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from analyses import intake, wording
+from analyses.answers import human_help
 from analyses.exceptions import MEGABYTE, IntakeError
 from analyses.forms import NEW_LESION, UploadForm
 from analyses.models import Analysis, HoldKind, Lesion
@@ -101,8 +102,7 @@ def _answer(
         if accepted:
             messages.error(
                 request,
-                _("%(name)s was not taken. %(why)s")
-                % {"name": bad.name, "why": bad.error.message},
+                _("%(name)s was not taken. %(why)s") % {"name": bad.name, "why": bad.error.message},
             )
         else:
             form.add_error("image", f"{bad.name}: {bad.error.message}")
@@ -139,11 +139,14 @@ def _initial(request: HttpRequest, owner: User) -> dict[str, Any]:
 
 def _page(request: HttpRequest, form: UploadForm, status: int = HTTPStatus.OK) -> HttpResponse:
     limit: int = settings.UPLOAD_MAX_BYTES
-    context = {"form": form, "max_bytes": limit, "max_megabytes": limit // MEGABYTE}
+    context = {
+        "form": form,
+        "max_bytes": limit,
+        "max_megabytes": limit // MEGABYTE,
+        "human": human_help(person(request)),
+    }
     return render(request, "analyses/upload.html", context, status=status)
 
 
 def _refusal(message: str, code: str = "invalid") -> JsonResponse:
-    return JsonResponse(
-        {"code": code, "message": message}, status=HTTPStatus.UNPROCESSABLE_ENTITY
-    )
+    return JsonResponse({"code": code, "message": message}, status=HTTPStatus.UNPROCESSABLE_ENTITY)

@@ -17,6 +17,7 @@ from analyses.wording.outcomes import (
     tone_of,
 )
 from analyses.wording.refusals import Refusal, failure_of, rejection_of
+from analyses.wording.reviews import ABOVE_THE_MODEL
 from analyses.wording.terms import (
     CLASS_NAMES,
     IMAGE_TYPES,
@@ -28,6 +29,7 @@ from analyses.wording.terms import (
 
 __all__ = [
     "ABCDE",
+    "ABOVE_THE_MODEL",
     "ALWAYS_SEE_A_DOCTOR",
     "CLASS_NAMES",
     "FILTERS",

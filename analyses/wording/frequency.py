@@ -27,6 +27,7 @@ def in_hundred(share: float) -> str:
 
 def of_opinions(count: int, total: int) -> str:
     """Say how many of the member × view opinions are meant."""
-    return ngettext(
-        "%(count)d of %(total)d opinion", "%(count)d of %(total)d opinions", total
-    ) % {"count": count, "total": total}
+    return ngettext("%(count)d of %(total)d opinion", "%(count)d of %(total)d opinions", total) % {
+        "count": count,
+        "total": total,
+    }

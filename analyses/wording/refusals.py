@@ -24,7 +24,7 @@ class Refusal:
     drawing: str = "photo-off"
 
 
-_REJECTIONS: Final[dict[Rejection, Refusal]] = {
+_REJECTIONS: Final[dict[str, Refusal]] = {
     Rejection.TOO_SMALL: Refusal(
         _("The photo is too small"),
         _("It has too few pixels to show the structures that the model looks at."),
@@ -91,7 +91,9 @@ _UNKNOWN_REJECTION: Final = Refusal(
     (_("Take a new photo: in focus, in good light, the whole lesion in the middle."),),
 )
 
-_AGAIN: Final = _("Send the photo again. If it fails again, the photo may be damaged: take a new one.")
+_AGAIN: Final = _(
+    "Send the photo again. If it fails again, the photo may be damaged: take a new one."
+)
 _FAILURES: Final[dict[str, Refusal]] = {
     FailureCode.TOO_MANY_ATTEMPTS: Refusal(
         _("The analysis did not finish"),
@@ -140,9 +142,7 @@ _UNKNOWN_FAILURE: Final = Refusal(
 
 def rejection_of(code: str) -> Refusal:
     """Return the wording of a rejection's code; a code without words of its own gets general ones."""
-    if code not in Rejection:
-        return _UNKNOWN_REJECTION
-    return _REJECTIONS[Rejection(code)]
+    return _REJECTIONS.get(code, _UNKNOWN_REJECTION)
 
 
 def failure_of(code: str) -> Refusal:

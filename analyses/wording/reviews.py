@@ -23,7 +23,9 @@ class Told:
 
 
 ADVICE: Final[dict[str, Told]] = {
-    Advice.WATCH.value: Told("slate", "no-signs", _("Keep watching it, and come back if it changes")),
+    Advice.WATCH.value: Told(
+        "slate", "no-signs", _("Keep watching it, and come back if it changes")
+    ),
     Advice.APPOINTMENT.value: Told(
         "amber", "doctor", _("Make an appointment to have it looked at")
     ),

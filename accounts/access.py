@@ -1,0 +1,58 @@
+"""Who may open a page of accounts, and that no cache keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, cast
+
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.views.decorators.http import require_http_methods
+
+from accounts.audit.chain import record
+from accounts.audit.models import Action
+
+if TYPE_CHECKING:
+    from accounts.models import Role, User
+
+P = ParamSpec("P")
+View = Callable[Concatenate[HttpRequest, P], HttpResponse]
+
+
+def private(
+    *roles: Role, methods: tuple[str, ...] = ("GET", "HEAD")
+) -> Callable[[View[P]], View[P]]:
+    """Require a sign-in, one of `methods`, and one of `roles` (none given: any); no-store.
+
+    For another role the page does not exist: 404, and the denial stands in the trail.
+    """
+
+    def decorate(view: View[P]) -> View[P]:
+        @login_required
+        @require_http_methods(list(methods))
+        @wraps(view)
+        def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+            user = person(request)
+            if roles and user.role not in roles:
+                deny_page(request)
+            response = view(request, *args, **kwargs)
+            response["Cache-Control"] = "no-store, private"
+            return response
+
+        return cast("View[P]", guarded)
+
+    return decorate
+
+
+def deny_page(request: HttpRequest) -> None:
+    """Write the denial to the trail and raise `Http404`: not a page of this person's role."""
+    match = request.resolver_match
+    route = match.view_name if match is not None else ""
+    record(Action.DENIED, actor=person(request), object_type="page", object_id=route[:64])
+    raise Http404
+
+
+def person(request: HttpRequest) -> User:
+    """Return who is signed in; only behind `private`."""
+    return cast("User", request.user)

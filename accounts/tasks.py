@@ -1,0 +1,31 @@
+"""Upkeep of the trail, run daily by the beat on the maintenance queue."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import Final
+
+from celery import shared_task
+from django.conf import settings
+from django.utils import timezone
+
+from accounts.audit import chain
+
+SOFT_LIMIT: Final = 250  # s
+HARD_LIMIT: Final = 280  # s
+logger = logging.getLogger(__name__)
+
+
+@shared_task(name="accounts.tasks.seal_trail", soft_time_limit=SOFT_LIMIT, time_limit=HARD_LIMIT)
+def seal_trail() -> None:
+    """Sign the end of the trail: what stands before it can no longer be rewritten as a whole."""
+    chain.seal()
+
+
+@shared_task(name="accounts.tasks.cut_trail", soft_time_limit=SOFT_LIMIT, time_limit=HARD_LIMIT)
+def cut_trail() -> None:
+    """Cut what is older than `AUDIT_RETENTION_DAYS`, behind a signed checkpoint."""
+    limit = timezone.now() - timedelta(days=settings.AUDIT_RETENTION_DAYS)
+    if cut := chain.cut_before(limit):
+        logger.info("retention cut %d events from the trail", cut)

@@ -1,0 +1,64 @@
+"""What the clinical side writes to the trail: who touched whose record. Never what stood in it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.core.cache import cache
+
+from accounts.audit.chain import record
+from accounts.audit.models import Action
+
+if TYPE_CHECKING:
+    import uuid
+    from collections.abc import Iterable
+
+    from accounts.models import User
+    from analyses.models import Analysis, Lesion
+
+# Paging through a list is one look at it.
+LISTED_ONCE_PER: Final = 15 * 60  # s
+
+
+def uploaded(analysis: Analysis) -> None:
+    """Note that a photo was accepted, in the transaction that stores the row."""
+    record(
+        Action.UPLOADED,
+        actor=analysis.owner,
+        subject_id=analysis.owner_id,
+        object_type="analysis",
+        object_id=str(analysis.pk),
+        details={"hold": analysis.hold_kind},
+    )
+
+
+def opened(user: User, thing: Analysis | Lesion, *, action: Action = Action.READ) -> None:
+    """Note that `user` opened something of another's; one's own needs no trace."""
+    if thing.owner_id == user.pk:
+        return
+    record(
+        action,
+        actor=user,
+        subject_id=thing.owner_id,
+        object_type=thing._meta.model_name or "",  # noqa: SLF001 - Django's public options
+        object_id=str(thing.pk),
+    )
+
+
+def listed(user: User, owners: Iterable[uuid.UUID]) -> None:
+    """Note that `user` saw a list with records of `owners`, once a while for each other person."""
+    for owner_id in sorted(set(owners) - {user.pk}):
+        if cache.add(f"listed:{user.pk}:{owner_id}", value=True, timeout=LISTED_ONCE_PER):
+            record(Action.LISTED, actor=user, subject_id=owner_id, object_type="analysis")
+
+
+def exported(user: User, owners: Iterable[uuid.UUID], *, kind: str) -> None:
+    """Note that `user` took along records of `owners`, their own too, as `kind`: csv, archive."""
+    for owner_id in sorted({*owners, user.pk}):
+        record(
+            Action.EXPORTED,
+            actor=user,
+            subject_id=owner_id,
+            object_type="analysis",
+            details={"kind": kind},
+        )
