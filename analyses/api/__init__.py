@@ -1,0 +1,1 @@
+"""The analyses part of the API, version 1."""

@@ -1,0 +1,55 @@
+"""The lesions that a person follows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from drf_spectacular.utils import extend_schema, extend_schema_view
+from rest_framework import generics
+
+from analyses.api.requests import LesionSerializer
+from analyses.api.views import PROBLEM, no_store
+from analyses.models import Lesion
+
+if TYPE_CHECKING:
+    from rest_framework.serializers import BaseSerializer
+
+    from accounts.models import User
+    from analyses.models.lesion import LesionQuerySet
+
+
+class OwnLesions(generics.GenericAPIView[Lesion]):
+    """One's own lesions: what others share is read through its analyses."""
+
+    serializer_class = LesionSerializer
+    queryset = Lesion.objects.none()
+
+    def get_queryset(self) -> LesionQuerySet:
+        """Return those of the person who asks."""
+        return Lesion.objects.filter(owner=cast("User", self.request.user))
+
+
+@no_store
+@extend_schema_view(
+    get=extend_schema(responses={200: LesionSerializer(many=True), 401: PROBLEM}),
+    post=extend_schema(responses={201: LesionSerializer, 400: PROBLEM, 401: PROBLEM}),
+)
+class LesionList(OwnLesions, generics.ListCreateAPIView[Lesion]):
+    """List one's lesions, or begin to follow one."""
+
+    def perform_create(self, serializer: BaseSerializer[Lesion]) -> None:
+        """Make who asks the owner, whatever was posted."""
+        serializer.save(owner=self.request.user)
+
+
+@no_store
+@extend_schema_view(
+    get=extend_schema(responses={200: LesionSerializer, 404: PROBLEM}),
+    patch=extend_schema(responses={200: LesionSerializer, 400: PROBLEM, 404: PROBLEM}),
+    delete=extend_schema(responses={204: None, 404: PROBLEM}),
+)
+class LesionDetail(OwnLesions, generics.RetrieveUpdateDestroyAPIView[Lesion]):
+    """Read, rename or forget a lesion. Its analyses stay, without it."""
+
+    http_method_names = ("get", "head", "options", "patch", "delete")
+    lookup_url_kwarg = "lesion_id"
