@@ -3,7 +3,11 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from dermai.health import healthz, readyz
+
 urlpatterns = [
+    path("healthz", healthz, name="healthz"),
+    path("readyz", readyz, name="readyz"),
     path("", include("analyses.urls")),
     path("accounts/", include("accounts.urls")),
     path("accounts/", include("accounts.signin_urls")),
