@@ -15,6 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.strict import pytest_make_collect_report, pytest_runtest_makereport
+
+__all__ = ("pytest_make_collect_report", "pytest_runtest_makereport")
+
 REDIS_STARTS_WITHIN = 10  # s
 TEST_MASTER_KEY = "0123456789abcdef" * 4
 
@@ -28,6 +32,7 @@ class Embedded:
 
 def pytest_configure(config: pytest.Config) -> None:
     Embedded.home = Path(tempfile.mkdtemp(prefix="dermai-t-", dir="/tmp"))
+    (Embedded.home / "static").mkdir()
     os.environ["DERMAI_HOME"] = str(Embedded.home)
     os.environ.setdefault("IMAGE_MASTER_KEYS", TEST_MASTER_KEY)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -48,6 +53,30 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings_xdist_suffix() -> None:
     """Nothing to do for the file of the embedded mode: each process has a home of its own."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _trail_can_be_emptied() -> None:
+    """Let the flush after a transactional test empty the audit trail, which refuses all else."""
+    from django.db import connection
+    from django.test import TransactionTestCase
+
+    from accounts.audit import triggers
+
+    flush = TransactionTestCase._fixture_teardown
+
+    def flush_with_trail(case: TransactionTestCase) -> None:
+        if connection.vendor != "sqlite":  # TRUNCATE fires no row trigger
+            flush(case)
+            return
+        with connection.cursor() as cursor:
+            for statement in triggers.SQLITE_REMOVE:
+                cursor.execute(statement)
+            flush(case)
+            for statement in triggers.SQLITE_INSTALL:
+                cursor.execute(statement)
+
+    TransactionTestCase._fixture_teardown = flush_with_trail  # type: ignore[method-assign]
 
 
 @pytest.fixture(autouse=True)

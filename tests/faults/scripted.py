@@ -1,0 +1,66 @@
+"""A stand-in for the model in a real worker: it does what the upload's pixels tell it to.
+
+`celery worker -I tests.faults.scripted` puts it in the pipeline's place, in the worker's child too.
+What is tested with it is everything around the model: processes, queue, claims, limits.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+import types
+from collections.abc import Callable
+from enum import IntEnum
+from pathlib import Path
+
+import numpy as np
+from celery.exceptions import SoftTimeLimitExceeded
+
+from inference_worker.verdict import Category, ImageType, Stage, Verdict
+
+
+class Behaviour(IntEnum):
+    """The value of all channels of all pixels."""
+
+    FINISH = 100
+    KILL_THE_CHILD = 101
+    WAIT_FOR_THE_GATE = 102
+    IGNORE_THE_SOFT_LIMIT = 103
+    SLEEP = 104
+    RUN_OUT_OF_MEMORY = 105
+
+
+class Pipeline:
+    """Obeys `Behaviour`."""
+
+    def run(
+        self, pixels: np.ndarray, *, image_type: ImageType, on_stage: Callable[[Stage], None]
+    ) -> Verdict:
+        from tests.factories import make_verdict
+
+        on_stage(Stage.ENSEMBLE)
+        match Behaviour(int(pixels[0, 0, 0])):
+            case Behaviour.KILL_THE_CHILD:
+                os.kill(os.getpid(), signal.SIGKILL)
+            case Behaviour.WAIT_FOR_THE_GATE:
+                gate = Path(os.environ["DERMAI_TEST_GATE"])
+                while not gate.exists():
+                    time.sleep(0.02)
+            case Behaviour.IGNORE_THE_SOFT_LIMIT:
+                while True:
+                    try:
+                        time.sleep(60)
+                    except SoftTimeLimitExceeded:
+                        continue
+            case Behaviour.SLEEP:
+                time.sleep(60)
+            case Behaviour.RUN_OUT_OF_MEMORY:
+                np.ones((1 << 20, 1 << 20, 1 << 10))
+        return make_verdict(Category.BENIGN, image_type=image_type)
+
+
+module = types.ModuleType("inference_worker.pipeline")
+module.current = lambda _folder: Pipeline()  # type: ignore[attr-defined]
+sys.modules["inference_worker.pipeline"] = module
