@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import logging
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from django.conf import settings
 from django.core.cache import cache
 from redis.exceptions import RedisError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-LEASE_TTL: Final = 20  # s; renewed every few seconds
 logger = logging.getLogger(__name__)
 
 
@@ -32,7 +32,7 @@ def renew(worker: str, queues: Iterable[str]) -> None:
     """Say that `worker` is alive and consumes `queues`. A cache that is down is only logged."""
     values = {_worker_key(worker): 1} | {_queue_key(queue): 1 for queue in queues}
     try:
-        cache.set_many(values, timeout=LEASE_TTL)
+        cache.set_many(values, timeout=settings.WORKER_LEASE_TTL)
     except (RedisError, OSError) as error:
         logger.warning("the lease of worker %s was not renewed: %s", worker, error)
 

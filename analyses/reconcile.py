@@ -52,7 +52,7 @@ def release_abandoned() -> int:
     running = Analysis.objects.filter(status=Status.RUNNING)
     overdue = running.filter(claimed_at__lt=Now() - timedelta(seconds=settings.RECONCILE_AFTER))
     # A worker renews its lease a moment after it starts; a fresh claim proves life by itself.
-    settled = running.filter(claimed_at__lt=Now() - timedelta(seconds=leases.LEASE_TTL))
+    settled = running.filter(claimed_at__lt=Now() - timedelta(seconds=settings.WORKER_LEASE_TTL))
     dead = leases.lapsed(set(settled.exclude(claimed_by="").values_list("claimed_by", flat=True)))
     abandoned = {
         *overdue.values_list("id", "attempts"),

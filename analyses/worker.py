@@ -16,6 +16,7 @@ from billiard.exceptions import WorkerLostError
 from celery import signals
 from celery.concurrency import get_implementation
 from celery.exceptions import TimeLimitExceeded
+from django.conf import settings
 from django.db import close_old_connections
 
 from analyses import leases, lifecycle, queue
@@ -23,7 +24,6 @@ from analyses.leases import Queue
 from analyses.models import FailureCode
 
 IDENTITY_VARIABLE: Final = "DERMAI_WORKER_IDENTITY"
-RENEW_EVERY: Final = 5.0  # s
 logger = logging.getLogger(__name__)
 
 
@@ -86,7 +86,7 @@ def show_life_at_start(**_: Any) -> None:
 @signals.heartbeat_sent.connect
 def show_life(**_: Any) -> None:
     """Renew the lease with the heartbeat, every few seconds."""
-    if time.monotonic() - _Pulse.renewed_at >= RENEW_EVERY:
+    if time.monotonic() - _Pulse.renewed_at >= settings.WORKER_LEASE_TTL / 4:
         _renew()
 
 

@@ -32,11 +32,13 @@ BUNDLE = BundleRef(name="drawn", version="1.0.0", sha256="b" * 64)
 _numbers = itertools.count(1)
 
 
-def make_user(name: str = "", *, role: str = Role.PATIENT, **fields: Any) -> User:
-    """Create a user with the password `PASSWORD`."""
+def make_user(
+    name: str = "", *, role: str = Role.PATIENT, password: str | None = None, **fields: Any
+) -> User:
+    """Create a user; hashing a password takes its time, so only where one is needed."""
     name = name or f"person{next(_numbers)}"
     return User.objects.create_user(
-        f"{name}@example.org", PASSWORD, role=role, name=name.title(), **fields
+        f"{name}@example.org", password, role=role, name=name.title(), **fields
     )
 
 

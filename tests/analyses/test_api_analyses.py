@@ -347,7 +347,8 @@ def test_a_closed_account_loses_its_token_at_once(alice: User) -> None:
     assert client.get(URL).status_code == 401
 
 
-def test_a_token_can_be_had_for_the_password(alice: User) -> None:
+def test_a_token_can_be_had_for_the_password() -> None:
+    alice = make_user("alice", password=PASSWORD)
     answer = Client().post(
         "/api/v1/tokens/",
         {"email": alice.email, "password": PASSWORD},
