@@ -60,14 +60,8 @@ types: dev
 migrations: dev
 	$(VENV)/python manage.py makemigrations --check --dry-run
 
-# The production settings with secrets made up for this one run.
 deploycheck: dev
-	@home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && \
-	DERMAI_MODE=production DERMAI_HOME="$$home" ALLOWED_HOSTS=dermai.example \
-	SECRET_KEY=$$($(VENV)/python -c 'import secrets; print(secrets.token_urlsafe(50))') \
-	IMAGE_MASTER_KEYS=$$($(VENV)/python -c 'import secrets; print(secrets.token_hex(32))') \
-	DATABASE_URL="sqlite:///$$home/check.sqlite3" REDIS_URL=redis://:check@localhost:6379 \
-	EMAIL_URL=consolemail:// $(VENV)/python manage.py check --deploy --fail-level WARNING
+	@deploy/check-production
 
 pytest: dev
 	@deploy/run-pytest $(PYTEST_ARGS)

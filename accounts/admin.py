@@ -74,7 +74,6 @@ class UserAdmin(BaseUserAdmin):
     list_filter = ("role", "is_active")
     search_fields = ("email", "name")
     ordering = ("email",)
-    readonly_fields = ("email", "date_joined", "last_login")
 
     def get_form(
         self,
@@ -88,12 +87,12 @@ class UserAdmin(BaseUserAdmin):
             request, obj, change, form=AccountForm if obj else InviteForm, **kwargs
         )
 
-    def get_fields(self, request: HttpRequest, obj: User | None = None) -> list[str]:
+    def get_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
         """Return what stands on the page."""
         del request
         if obj is None:
-            return ["email", "name", "role"]
-        return ["email", "name", "role", "is_active", "date_joined", "last_login"]
+            return ("email", "name", "role")
+        return ("email", "name", "role", "is_active", "date_joined", "last_login")
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
         """Return what cannot be changed: the address, once the account exists."""

@@ -5,7 +5,7 @@ Included by the API's addresses as `urlpatterns`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from allauth.account import app_settings
 from allauth.account.adapter import get_adapter
@@ -24,14 +24,16 @@ from accounts import tokens
 from accounts.models import ApiToken, User
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rest_framework.authentication import BaseAuthentication
-    from rest_framework.permissions import BasePermission
+    from rest_framework.permissions import _SupportsHasPermission
     from rest_framework.request import Request
 
 THROTTLE_WAIT = 300  # s, the longest window of ACCOUNT_RATE_LIMITS["login_failed"]
 
 
-class CredentialsSerializer(serializers.Serializer[None]):
+class CredentialsSerializer(serializers.Serializer[Any]):
     """What a token is given for."""
 
     email = serializers.EmailField()
@@ -43,7 +45,7 @@ class CredentialsSerializer(serializers.Serializer[None]):
     )
 
 
-class NewTokenSerializer(serializers.Serializer[None]):
+class NewTokenSerializer(serializers.Serializer[Any]):
     """A new token. It is shown this once."""
 
     token = serializers.CharField()
@@ -67,7 +69,7 @@ class TokensView(APIView):
             return []
         return super().get_authenticators()
 
-    def get_permissions(self) -> list[BasePermission]:
+    def get_permissions(self) -> Sequence[_SupportsHasPermission]:
         """POST is for those who are not signed in yet."""
         return [] if self.request.method == "POST" else super().get_permissions()
 

@@ -46,7 +46,7 @@ class SignupForm(_Plain, allauth_forms.SignupForm):  # type: ignore[misc]  # unt
 
     health_data = forms.BooleanField(label=HEALTH_DATA_LABEL, help_text=HEALTH_DATA_HINT)
 
-    field_order: ClassVar = ["email", "password1", "health_data"]
+    field_order = ("email", "password1", "health_data")
 
     def validate_unique_email(self, value: str) -> str:
         """Note a taken address instead of saying so: the answer must not tell strangers."""

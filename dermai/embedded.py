@@ -9,16 +9,16 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
+import http.client
+import json
 import os
 import socket
 import sys
-import urllib.request
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from dermai import private_redis
-from dermai.celery import app
 from dermai.supervisor import Child, ChildFailedError, StoppedError, Supervisor
 
 if TYPE_CHECKING:
@@ -148,12 +148,18 @@ def start(supervisor: Supervisor, home: Path, port: int) -> None:
     supervisor.run_step("demo accounts", [*manage, "demo_accounts"])
     collect_static(supervisor, home, manage)
     if not os.environ.get("REDIS_URL"):
-        supervisor.wait_until(lambda: private_redis.answers(path), "Redis", START_LIMIT)
+        supervisor.wait_until(lambda: private_redis.answers(path), lambda: "Redis", START_LIMIT)
     say("starting the web server, the workers and beat ...")
     for child in processes(home):
         supervisor.start(child)
-    supervisor.wait_until(lambda: web_answers(port), "The web server", START_LIMIT)
-    supervisor.wait_until(workers_answer, "A worker", START_LIMIT)
+    supervisor.wait_until(
+        lambda: failing_parts(port) is not None, lambda: "the web server", START_LIMIT
+    )
+    supervisor.wait_until(
+        lambda: failing_parts(port) == [],
+        lambda: ", ".join(failing_parts(port) or ["the web server"]),
+        START_LIMIT,
+    )
 
 
 def processes(home: Path) -> list[Child]:
@@ -198,20 +204,17 @@ def static_fingerprint() -> str:
     return digest.hexdigest()
 
 
-def web_answers(port: int) -> bool:
-    """Whether the web server is ready, database and Redis included."""
+def failing_parts(port: int) -> list[str] | None:
+    """Return what the web server says is not ready yet; None while it does not answer itself."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
-            return bool(answer.status == 200)  # noqa: PLR2004 - the HTTP status OK
-    except OSError:
-        return False
-
-
-def workers_answer() -> bool:
-    """Whether a worker of each queue answers."""
-    answers = app.control.ping(timeout=1.0) or []
-    names = {name.partition("@")[0] for answer in answers for name in answer}
-    return names >= set(WORKERS)
+        connection.request("GET", "/readyz")
+        parts = json.load(connection.getresponse())["parts"]
+    except (OSError, ValueError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+    return [name for name, state in parts.items() if state != "ok"]
 
 
 def announce(home: Path, port: int) -> None:

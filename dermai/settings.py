@@ -230,6 +230,7 @@ CELERY_BEAT_SCHEDULE = {
     "send-notices": {"task": "analyses.tasks.send_notices", "schedule": 60.0},
     "apply-retention": {"task": "analyses.tasks.apply_retention", "schedule": DAILY},
     "seal-trail": {"task": "accounts.tasks.seal_trail", "schedule": DAILY},
+    "clear-sessions": {"task": "accounts.tasks.clear_sessions", "schedule": DAILY},
     "cut-trail": {"task": "accounts.tasks.cut_trail", "schedule": DAILY},
 }
 
@@ -349,6 +350,7 @@ CONTENT_SECURITY_POLICY = {
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", _("English")), ("es", _("Spanish")), ("ca", _("Catalan"))]
 LOCALE_PATHS = [BASE_DIR / "dermai" / "locale"]
+FORMAT_MODULE_PATH = ["dermai.formats"]
 USE_I18N = True
 USE_TZ = True
 TIME_ZONE: str = env.str("TIME_ZONE", default="UTC")

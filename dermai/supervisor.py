@@ -94,14 +94,19 @@ class Supervisor:
         self.children.append(child)
         self._start(child)
 
-    def wait_until(self, ready: Callable[[], bool], what: str, limit: float) -> None:
-        """Keep the children running until `ready()`, for `limit` s at most."""
+    def wait_until(
+        self, ready: Callable[[], bool], missing: Callable[[], str], limit: float
+    ) -> None:
+        """Keep the children running until `ready()`, for `limit` s at most.
+
+        Raises `ChildFailedError` with what `missing()` names.
+        """
         deadline = time.monotonic() + limit
         while not ready():
             self.tend()
             if time.monotonic() > deadline:
                 raise ChildFailedError(
-                    f"{what} did not answer within {limit:.0f} s. Its log is in {self.logs}."
+                    f"not ready after {limit:.0f} s: {missing()}. The logs are in {self.logs}."
                 )
             self.pause(TICK)
 

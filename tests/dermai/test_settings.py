@@ -1,0 +1,96 @@
+"""The settings as a whole process reads them: what production refuses to start without."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PRODUCTION = {
+    "DERMAI_MODE": "production",
+    "SECRET_KEY": "s" * 64,
+    "IMAGE_MASTER_KEYS": "ab" * 32,
+    "AUDIT_KEY": "cd" * 32,
+    "ALLOWED_HOSTS": "dermai.example",
+    "DATABASE_URL": "postgres://dermai:secret@db.example/dermai",
+    "REDIS_URL": "redis://:secret@redis.example:6379",
+    "EMAIL_URL": "smtp://mail.example:25",
+}
+
+
+def read_settings(
+    home: Path, environment: dict[str, str], names: str
+) -> subprocess.CompletedProcess[str]:
+    """Print the settings `names` (an expression over `s`) from a process of its own."""
+    code = f"from django.conf import settings as s; print(*({names},))"
+    kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={
+            **kept,
+            "DJANGO_SETTINGS_MODULE": "dermai.settings",
+            "DERMAI_HOME": str(home),
+            **environment,
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("name", sorted(set(PRODUCTION) - {"DERMAI_MODE"}))
+def test_production_refuses_to_start_without_each_of_its_values(name: str, tmp_path: Path) -> None:
+    environment = {key: value for key, value in PRODUCTION.items() if key != name}
+    answer = read_settings(tmp_path, environment, "s.MODE")
+    assert answer.returncode != 0
+    assert f"Set the {name} environment variable" in answer.stderr
+
+
+def test_production_starts_with_all_of_its_values(tmp_path: Path) -> None:
+    answer = read_settings(
+        tmp_path,
+        PRODUCTION,
+        "s.MODE, s.DEBUG, s.SESSION_COOKIE_SECURE, s.ACCOUNT_EMAIL_VERIFICATION",
+    )
+    assert answer.stdout.split() == ["production", "False", "True", "mandatory"], answer.stderr
+    assert list(tmp_path.iterdir()) == [], "production must make no secrets of its own"
+
+
+def test_a_secret_may_come_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("from-the-file")
+    environment = {key: value for key, value in PRODUCTION.items() if key != "SECRET_KEY"}
+    environment["SECRET_KEY_FILE"] = str(tmp_path / "key")
+    assert read_settings(tmp_path, environment, "s.SECRET_KEY").stdout.strip() == "from-the-file"
+
+
+def test_the_embedded_mode_needs_nothing_and_keeps_its_secrets(tmp_path: Path) -> None:
+    first = read_settings(tmp_path, {}, "s.SECRET_KEY")
+    second = read_settings(tmp_path, {}, "s.SECRET_KEY")
+    assert first.returncode == 0, first.stderr
+    assert len(first.stdout.strip()) == 64
+    assert first.stdout == second.stdout
+    secrets = [path for path in tmp_path.iterdir() if path.suffix == ".key"]
+    assert len(secrets) >= 2
+    assert {path.stat().st_mode & 0o777 for path in secrets} == {0o600}
+
+
+def test_an_unknown_mode_is_refused(tmp_path: Path) -> None:
+    answer = read_settings(tmp_path, {"DERMAI_MODE": "prodution"}, "s.MODE")
+    assert "must be 'embedded' or 'production'" in answer.stderr
+
+
+def test_the_limits_of_an_analysis_follow_from_one_number(tmp_path: Path) -> None:
+    answer = read_settings(
+        tmp_path,
+        {"ANALYSIS_TIME_LIMIT": "100"},
+        "s.CELERY_TASK_SOFT_TIME_LIMIT, s.CELERY_TASK_TIME_LIMIT, "
+        "s.CELERY_BROKER_TRANSPORT_OPTIONS['visibility_timeout'], s.RECONCILE_AFTER",
+    )
+    soft, hard, visibility, reconcile = map(int, answer.stdout.split())
+    assert (soft, hard, visibility, reconcile) == (90, 100, 150, 200)
