@@ -6,11 +6,17 @@ heights on a map. Made of stored numbers only; drawn as SVG by `templates/compon
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 BANDS: Final = 5
 _FIELD: Final = 28  # cells per side of the resampled activation
@@ -94,28 +100,25 @@ def _drawn(
     return Glyph(outline=path, bands=bands, known_shape=known)
 
 
-def smooth_path(points: Sequence[Point], *, close: bool = True, digits: int = 1) -> str:
+def smooth_path(points: Sequence[Point], *, digits: int = 2) -> str:
     """Run a closed Catmull–Rom curve through `points` as cubic Bézier path data."""
     thinned = _thinned(points)
     n = len(thinned)
     x0, y0 = thinned[0]
     parts = [f"M{x0:.{digits}f} {y0:.{digits}f}"]
-    for i in range(n if close else n - 1):
+    for i in range(n):
         before, here = thinned[i - 1], thinned[i]
         there, after = thinned[(i + 1) % n], thinned[(i + 2) % n]
         c1 = (here[0] + (there[0] - before[0]) / 6, here[1] + (there[1] - before[1]) / 6)
         c2 = (there[0] - (after[0] - here[0]) / 6, there[1] - (after[1] - here[1]) / 6)
         numbers = " ".join(f"{v:.{digits}f}" for v in (*c1, *c2, *there))
         parts.append(f"C{numbers}")
-    return "".join(parts) + ("Z" if close else "")
+    return "".join(parts) + "Z"
 
 
 def _thinned(points: Sequence[Point], most: int = 48) -> list[Point]:
-    """Keep at most `most` points, evenly: an outline of hundreds would only weigh."""
-    if len(points) <= most:
-        return list(points)
-    step = len(points) / most
-    return [points[int(i * step)] for i in range(most)]
+    """Keep every n-th point, at most `most`: an even stride, or the curve would wobble."""
+    return list(points[:: max(1, math.ceil(len(points) / most))])
 
 
 def _bands(
@@ -128,39 +131,42 @@ def _bands(
 ) -> tuple[str, ...]:
     """Contour the activation over the glyph's square at `BANDS` levels of its own range there."""
     half = extent * _SIDE / (_SIDE - 2 * _MARGIN) / 2
-    field = []
-    for j in range(_FIELD + 1):
-        y = (centre[1] - half + 2 * half * j / _FIELD) / height
-        row = []
-        for i in range(_FIELD + 1):
-            x = (centre[0] - half + 2 * half * i / _FIELD) / width
-            row.append(_sample(grid, box, x, y))
-        field.append(row)
-    low, high = min(map(min, field)), max(map(max, field))
+    steps = np.linspace(-half, half, _FIELD + 1)
+    values = np.asarray(grid, dtype=np.float64)
+    across = _spline(
+        (((centre[0] + steps) / width) - box[0]) / max(box[2] - box[0], 1e-6), values.shape[1]
+    )
+    down = _spline(
+        (((centre[1] + steps) / height) - box[1]) / max(box[3] - box[1], 1e-6), values.shape[0]
+    )
+    sampled = down @ values @ across.T
+    low, high = float(sampled.min()), float(sampled.max())
     if high - low < 1e-6:  # noqa: PLR2004 - a flat field has no contours
         return ()
+    field: list[list[float]] = sampled.tolist()
     levels = [low + (high - low) * (k + 1) / (BANDS + 1) for k in range(BANDS)]
     cell = _SIDE / _FIELD
     return tuple(_above(field, level, cell) for level in levels)
 
 
-def _sample(grid: tuple[tuple[float, ...], ...], box: Box, x: float, y: float) -> float:
-    """Sample the grid at a share of the photo, with a smoothed bilinear weight."""
-    rows, columns = len(grid), len(grid[0])
-    u = (x - box[0]) / max(box[2] - box[0], 1e-6) * columns - 0.5
-    v = (y - box[1]) / max(box[3] - box[1], 1e-6) * rows - 0.5
-    u, v = min(max(u, 0.0), columns - 1.0), min(max(v, 0.0), rows - 1.0)
-    i, j = int(u), int(v)
-    i2, j2 = min(i + 1, columns - 1), min(j + 1, rows - 1)
-    fu, fv = _ease(u - i), _ease(v - j)
-    upper = grid[j][i] * (1 - fu) + grid[j][i2] * fu
-    lower = grid[j2][i] * (1 - fu) + grid[j2][i2] * fu
-    return upper * (1 - fv) + lower * fv
+def _spline(shares: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    """Weights of `count` cells at `shares` of their extent: cubic B-splines, which never overshoot.
 
-
-def _ease(t: float) -> float:
-    """Blend half way between linear and smoothstep: no creases, no plateaus."""
-    return (t + t * t * (3 - 2 * t)) / 2
+    Returns n × `count`; each row sums to 1. Beyond the ends the outermost cell goes on.
+    """
+    at = np.clip(shares * count - 0.5, -0.5, count - 0.5)
+    cell = np.floor(at).astype(np.intp)
+    t = at - cell
+    parts = (
+        (1 - t) ** 3 / 6,
+        (3 * t**3 - 6 * t**2 + 4) / 6,
+        (-3 * t**3 + 3 * t**2 + 3 * t + 1) / 6,
+        t**3 / 6,
+    )
+    weights = np.zeros((len(at), count))
+    for offset, part in zip((-1, 0, 1, 2), parts, strict=True):
+        np.add.at(weights, (np.arange(len(at)), np.clip(cell + offset, 0, count - 1)), part)
+    return weights
 
 
 Edge = tuple[str, int, int]
@@ -195,7 +201,7 @@ def _above(field: list[list[float]], level: float, cell: float) -> str:
             loop.append(points[onward])
             onward = following.pop(onward)
         if len(loop) > 3:  # noqa: PLR2004 - less is a speck
-            loops.append(smooth_path(_thinned(loop, most=max(8, len(loop) // 2))))
+            loops.append(smooth_path(_thinned(loop, most=max(12, len(loop) // 3)), digits=1))
     return "".join(loops)
 
 

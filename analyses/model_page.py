@@ -46,15 +46,15 @@ _METRICS: Final[dict[str, tuple[StrOrPromise, StrOrPromise]]] = {
         gettext_lazy("Flattered by common moles, which are two thirds of the photos."),
     ),
     "sensitivity_at_95_specificity": (
-        gettext_lazy("Sensitivity at 95% specificity"),
+        gettext_lazy("Sensitivity at a specificity of 0.95"),
         gettext_lazy("Of the malignant ones, how many are found when 5 in 100 others are flagged too."),
     ),
     "sensitivity_at_90_specificity": (
-        gettext_lazy("Sensitivity at 90% specificity"),
+        gettext_lazy("Sensitivity at a specificity of 0.90"),
         gettext_lazy("Of the malignant ones, how many are found when 10 in 100 others are flagged too."),
     ),
     "specificity_at_95_sensitivity": (
-        gettext_lazy("Specificity at 95% sensitivity"),
+        gettext_lazy("Specificity at a sensitivity of 0.95"),
         gettext_lazy("Of the others, how many are left alone when 95 in 100 malignant ones are found."),
     ),
     "coverage": (

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 DOTS: Final = 100
 HALF: Final = 0.5
 BAR: Final = 1000  # units of a bar's full width
+LINE: Final = 400  # units of the members' line; fewer, so that its marks stay large on a phone
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,16 @@ class Entry:
     tone: str
     icon: str
     state: StrOrPromise
-    malignant: int | None
+    malignant: str
+
+    @property
+    def name(self) -> StrOrPromise:
+        """What the person calls it: the lesion's name, else its place on the body."""
+        if self.analysis.lesion is not None:
+            return self.analysis.lesion.name
+        if self.analysis.body_site:
+            return self.analysis.get_body_site_display()
+        return _("Photo")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +100,7 @@ class ResultPage:
     """All that the result page says."""
 
     outcome: wording.Outcome
-    dots: tuple[bool, ...]
+    dots: tuple[str, ...]
     malignant: str
     melanoma: str | None
     benign: str
@@ -110,6 +120,11 @@ class ResultPage:
     total_seconds: str | None
     outline_path: str
     has_heatmap: bool
+
+    @property
+    def has_overlay(self) -> bool:
+        """Whether there is anything to lay over a photo."""
+        return self.has_heatmap or bool(self.outline_path)
 
 
 def entry(analysis: Analysis, *, withheld: bool = False) -> Entry:
@@ -131,15 +146,15 @@ def entry(analysis: Analysis, *, withheld: bool = False) -> Entry:
         outcome = wording.outcome_of(result.category)
         return Entry(
             analysis, glyph, outcome, None, outcome.tone, outcome.icon, outcome.short,
-            wording.per_hundred(result.p_malignant),
+            wording.short_in_hundred(result.p_malignant),
         )  # fmt: skip
     if analysis.status == Status.REJECTED:
         refusal = wording.rejection_of(analysis.error_code)
-        return Entry(analysis, glyph, None, refusal, "", "photo-off", refusal.title, None)
+        return Entry(analysis, glyph, None, refusal, "", "photo-off", refusal.title, "")
     if analysis.status == Status.FAILED:
         refusal = wording.failure_of(analysis.error_code)
-        return Entry(analysis, glyph, None, refusal, "", "stopped", refusal.title, None)
-    return Entry(analysis, glyph, None, None, "", "waiting", Status(analysis.status).label, None)
+        return Entry(analysis, glyph, None, refusal, "", "stopped", refusal.title, "")
+    return Entry(analysis, glyph, None, None, "", "waiting", Status(analysis.status).label, "")
 
 
 def entries(analyses: Iterable[Analysis], *, withheld: Collection[uuid.UUID] = ()) -> list[Entry]:
@@ -153,13 +168,12 @@ def result_page(analysis: Analysis) -> ResultPage:
     if result is None:
         msg = f"analysis {analysis.pk} has no result"
         raise ValueError(msg)
-    on = wording.per_hundred(result.p_malignant)
     votes = _votes(result)
     total = sum(part.count for part in votes)
-    zone = max(4, round((1 - result.threshold) * BAR))
+    zone = max(3, round((1 - result.threshold) * LINE))
     return ResultPage(
         outcome=wording.outcome_of(result.category),
-        dots=tuple(i < on for i in range(DOTS)),
+        dots=_dots(result.p_malignant),
         malignant=wording.in_hundred(result.p_malignant),
         melanoma=None if result.p_melanoma is None else wording.in_hundred(result.p_melanoma),
         benign=wording.in_hundred(1 - result.p_malignant),
@@ -168,9 +182,9 @@ def result_page(analysis: Analysis) -> ResultPage:
         vote_words=_vote_words(result, total),
         members=_members(result),
         members_words=_members_words(result),
-        ensemble_x=round(result.p_malignant * BAR),
+        ensemble_x=round(result.p_malignant * LINE),
         zone=zone,
-        zone_right=BAR - zone,
+        zone_right=LINE - zone,
         gate=wording.gate_name(result.gate),
         gate_words=_gate_words(result),
         classes=_classes(result),
@@ -180,6 +194,13 @@ def result_page(analysis: Analysis) -> ResultPage:
         outline_path=_outline_path(analysis, result),
         has_heatmap=bool(result.heatmap),
     )
+
+
+def _dots(share: float) -> tuple[str, ...]:
+    """Fill the hundred dots; what is fewer than one is a part of one, so that none means none."""
+    if share and round(share * DOTS) == 0:
+        return ("part", *[""] * (DOTS - 1))
+    return tuple("on" if i < wording.per_hundred(share) else "" for i in range(DOTS))
 
 
 def _votes(result: Result) -> tuple[VotePart, ...]:
@@ -215,7 +236,7 @@ def _members(result: Result) -> tuple[MemberMark, ...]:
     return tuple(
         MemberMark(
             number=i,
-            x=round(float(member["p_malignant"]) * BAR),
+            x=round(float(member["p_malignant"]) * LINE),
             words=wording.in_hundred(float(member["p_malignant"])),
         )
         for i, member in enumerate(result.members, start=1)
@@ -240,8 +261,8 @@ def _members_words(result: Result) -> str:
         % {"same": same, "total": len(shares)}
     )
     if lowest == highest:
-        return _("%(agree)s Each of them says %(share)s.") % {"agree": agree, "share": lowest}
-    return _("%(agree)s Their own estimates run from %(lowest)s to %(highest)s.") % {
+        return _("%(agree)s Each of them expects skin cancer in %(share)s.") % {"agree": agree, "share": lowest}
+    return _("%(agree)s Their own numbers for skin cancer run from %(lowest)s to %(highest)s.") % {
         "agree": agree,
         "lowest": lowest,
         "highest": highest,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
 ESTIMATE_AFTER: Final = 10  # s: before that an estimate only distracts
+LONG: Final = 3  # times the usual
 STEPS: Final = tuple(Stage)
 
 
@@ -110,7 +111,9 @@ def _estimate(analysis: Analysis) -> str:
         return ""
     seconds = selectors.expected_seconds(analysis)
     if seconds is None:
-        return _("This takes longer than usual. You can close this page and come back.")
+        return _("There is no estimate yet.")
+    if waited > LONG * max(seconds, ESTIMATE_AFTER):
+        return _("This takes longer than usual.")
     if seconds < 60:  # noqa: PLR2004 - a minute
         return _("Usually done in less than a minute.")
     minutes = round(seconds / 60)

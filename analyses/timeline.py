@@ -13,12 +13,9 @@ if TYPE_CHECKING:
 
     from analyses.models import Analysis
 
-WIDTH: Final = 640
-HEIGHT: Final = 200
-LEFT: Final = 40
-RIGHT: Final = 40
-TOP: Final = 16
-BOTTOM: Final = 32
+WIDTH: Final = 480
+HEIGHT: Final = 160
+MARGIN: Final = 10
 ENOUGH: Final = 2
 
 
@@ -41,7 +38,7 @@ class Timeline:
 
     points: tuple[TimelinePoint, ...]
     line: str
-    scale: tuple[tuple[int, int], ...]
+    scale: tuple[int, ...]
 
 
 def timeline(analyses: Iterable[Analysis]) -> Timeline | None:
@@ -66,13 +63,13 @@ def timeline(analyses: Iterable[Analysis]) -> Timeline | None:
                 words=wording.in_hundred(result.p_malignant),
                 tone=outcome.tone,
                 label=str(outcome.short),
-                x=round(LEFT + share * (WIDTH - LEFT - RIGHT)),
+                x=round(MARGIN + share * (WIDTH - 2 * MARGIN)),
                 y=_height(count),
             )
         )
     line = "M" + "L".join(f"{p.x} {p.y}" for p in points)
-    return Timeline(tuple(points), line, tuple((v, _height(v)) for v in (0, 50, 100)))
+    return Timeline(tuple(points), line, tuple(_height(value) for value in (100, 50, 0)))
 
 
 def _height(count: int) -> int:
-    return round(HEIGHT - BOTTOM - count / 100 * (HEIGHT - TOP - BOTTOM))
+    return round(HEIGHT - MARGIN - count / 100 * (HEIGHT - 2 * MARGIN))

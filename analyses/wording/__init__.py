@@ -5,7 +5,7 @@ natural frequency ("about 6 in 100") belongs. `tests/analyses_pages` holds the p
 """
 
 from analyses.wording.consents import HOLD_CHOICES, HOLD_WORDING_VERSION, HoldChoice
-from analyses.wording.frequency import in_hundred, of_opinions, per_hundred
+from analyses.wording.frequency import in_hundred, of_opinions, per_hundred, short_in_hundred
 from analyses.wording.outcomes import (
     ABCDE,
     ALWAYS_SEE_A_DOCTOR,
@@ -51,5 +51,6 @@ __all__ = [
     "outcome_of",
     "per_hundred",
     "rejection_of",
+    "short_in_hundred",
     "tone_of",
 ]

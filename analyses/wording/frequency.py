@@ -25,6 +25,15 @@ def in_hundred(share: float) -> str:
     return _("about %(count)d in 100") % {"count": per_hundred(share)}
 
 
+def short_in_hundred(share: float) -> str:
+    """Say the count of a hundred for a column of numbers."""
+    if share < 0.005:  # noqa: PLR2004 - what rounds to nothing
+        return "<1"
+    if share > 0.995:  # noqa: PLR2004 - what rounds to everything
+        return ">99"
+    return str(per_hundred(share))
+
+
 def of_opinions(count: int, total: int) -> str:
     """Say how many of the member × view opinions are meant."""
     return ngettext("%(count)d of %(total)d opinion", "%(count)d of %(total)d opinions", total) % {
