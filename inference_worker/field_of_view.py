@@ -26,6 +26,7 @@ _RADIUS: Final = (0.3, 1.2)
 _MAX_OFFSET: Final = 0.25
 _MIN_EDGE: Final = 12
 _MIN_DISTANCE_SQUARED: Final = 16.0
+_HAIR: Final = 0.008
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ def dark_corners(pixels: Pixels, threshold: int) -> Mask:
     reaches 1.5% of the short side into the circle.
     """
     gray = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    dark = _joined_to_a_corner(gray < threshold)
+    dark = _joined_to_a_corner(_without_thin(gray < threshold))
     circle = fit_field(dark)
     if circle is None:
         return np.zeros(dark.shape, np.bool_)
@@ -90,6 +91,16 @@ def fit_field(dark: Mask) -> Circle | None:
     refined = _least_squares(edge[close[best]])
     kept = refined if _plausible(refined[None], dark.shape)[0] else circles[best]
     return Circle(float(kept[0]), float(kept[1]), float(kept[2]))
+
+
+def _without_thin(dark: Mask) -> Mask:
+    """Return `dark` without hairs, which would join a corner to whatever they cross."""
+    size = 2 * round(_HAIR * max(dark.shape)) + 1
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+    # Beyond the frame counts as dark: a corner is thick though the frame cuts it.
+    padded = cv2.copyMakeBorder(dark.astype(np.uint8), size, size, size, size, cv2.BORDER_REPLICATE)
+    opened = cv2.morphologyEx(padded, cv2.MORPH_OPEN, kernel)[size:-size, size:-size]
+    return np.asarray(opened > 0)
 
 
 def _joined_to_a_corner(dark: Mask) -> Mask:

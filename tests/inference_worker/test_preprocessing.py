@@ -55,6 +55,11 @@ class TestBlackCorners:
         assert gray(filled)[CORNERS].min() > 20
         assert gray(filled)[110:170, 150:240].max() < 50
 
+    def test_hairs_across_the_corners_do_not_hide_them(self) -> None:
+        photo = drawing.with_hairs(drawing.with_black_corners(drawing.lesion()))
+        filled = preprocessing.fill_black_corners(photo)
+        assert np.median(gray(filled)[CORNERS]) > 120
+
     def test_nothing_is_filled_inside_the_lesion_mask(self) -> None:
         photo = drawing.with_black_corners(drawing.lesion())
         mask = np.zeros(photo.shape[:2], np.bool_)
