@@ -39,11 +39,12 @@ class Statistics:
             raise WrongOutputError(
                 "the out-of-distribution check", expected=self.mean.shape, found=features.shape
             )
-        centred = features - self.mean
-        along = self.components @ centred
-        left = centred - self.components.T @ along
-        squared = np.sum(along**2 / self.variance) + np.sum(left**2) / self.residual_variance
-        found = float(np.sqrt(squared / len(features)))
+        with np.errstate(invalid="ignore", over="ignore"):
+            centred = features - self.mean
+            along = self.components @ centred
+            left = centred - self.components.T @ along
+            squared = np.sum(along**2 / self.variance) + np.sum(left**2) / self.residual_variance
+            found = float(np.sqrt(squared / len(features)))
         if not np.isfinite(found):
             raise NonFiniteError("the out-of-distribution check")
         return found

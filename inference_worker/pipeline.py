@@ -1,0 +1,264 @@
+"""From the pixels of one photo to a verdict, in five stages.
+
+Quality → preprocessing → segmentation → ensemble → heat map. A photo that cannot be used stops at
+the end of the stage that finds it out. What goes wrong in the model raises a named error; nothing
+that goes wrong becomes a result.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from inference_worker import ensemble, gradcam, judgement, preprocessing, quality, views
+from inference_worker.bundle import load
+from inference_worker.calibration import columns_of, read_class_map
+from inference_worker.errors import NonFiniteError, WrongOutputError
+from inference_worker.measurements import measure
+from inference_worker.memory import named_out_of_memory
+from inference_worker.pixels import check
+from inference_worker.segmentation import canvas_of, find_lesion
+from inference_worker.stages import Stages
+from inference_worker.tensors import to_tensor
+from inference_worker.verdict import BundleRef, ImageType, Quality, Rejection, Stage, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    from inference_worker.bundle import Bundle
+    from inference_worker.pixels import Pixels
+    from inference_worker.segmentation import Lesion
+    from inference_worker.verdict import Classification, Heatmap, Measurements
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A verdict in the making: what is known of the photo so far."""
+
+    bundle: BundleRef
+    image_type: ImageType
+    width: int
+    height: int
+    quality: Quality
+    rejection: Rejection | None = None
+    lesion: Lesion | None = None
+    measurements: Measurements | None = None
+    classification: Classification | None = None
+    heatmap: Heatmap | None = None
+
+    def reject(self, why: Rejection | None) -> None:
+        """Note the first reason against the photo; later ones follow from it."""
+        self.rejection = self.rejection or why
+
+    def finish(self, timings: dict[str, float]) -> Verdict:
+        """Return the verdict. Raises `InvalidVerdictError` where the draft contradicts itself."""
+        return Verdict(
+            bundle=self.bundle,
+            image_type=self.image_type,
+            width=self.width,
+            height=self.height,
+            quality=self.quality,
+            rejection=self.rejection,
+            classification=self.classification,
+            outline=self.lesion.outline if self.lesion else None,
+            measurements=self.measurements,
+            heatmap=self.heatmap,
+            timings=timings,
+        )
+
+
+class Pipeline:
+    """One bundle, ready to judge photos. It keeps nothing of a photo; for one thread at a time."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        """Check that this version knows all that `bundle` asks for; raise its `ValueError`s."""
+        manifest, classifier = bundle.manifest, bundle.manifest.classifier
+        self.ref = BundleRef(manifest.name, manifest.version, bundle.sha256)
+        self._bundle = bundle
+        self._device = next(bundle.members[0].parameters()).device
+        self._engines = [ensemble.TorchEngine(member) for member in bundle.members]
+        self._steps = [(step.step, step.params) for step in manifest.preprocessing]
+        preprocessing.parse_steps(self._steps)
+        # The photo as it stands comes first: the heat map is made of its feature map.
+        self._plan = views.plan(manifest.views).identity_first()
+        columns = columns_of(classifier.outputs, classifier.activation)
+        self._class_map = read_class_map(classifier.class_map, columns)
+        self._target = gradcam.MalignancyTarget(self._class_map.malignant, classifier.activation)
+        self._limits = quality.Limits(
+            min_short_side=manifest.quality.min_short_side,
+            min_sharpness=manifest.quality.min_sharpness,
+            min_brightness=manifest.quality.min_brightness,
+            max_brightness=manifest.quality.max_brightness,
+        )
+
+    def run(
+        self,
+        pixels: Pixels,
+        image_type: ImageType = ImageType.DERMOSCOPIC,
+        on_stage: Callable[[Stage], None] | None = None,
+        *,
+        always_classify: bool = False,
+    ) -> Verdict:
+        """Judge one photo.
+
+        `pixels` uint8 height × width × 3, upright sRGB. `on_stage` is told of each stage as it
+        begins; what it raises ends the run. A photo that cannot be used is rejected at once, or
+        with `always_classify` gets its numbers beside the rejection.
+        Raises `InvalidPixelsError`, `ModelError`.
+        """
+        check(pixels)
+        stages = Stages(on_stage)
+        with named_out_of_memory():
+            draft = self._run(pixels, image_type, stages, always_classify=always_classify)
+        return draft.finish(stages.timings)
+
+    def _run(
+        self, pixels: Pixels, image_type: ImageType, stages: Stages, *, always_classify: bool
+    ) -> _Draft:
+        with stages.enter(Stage.QUALITY):
+            draft, seen = self._look(pixels, image_type)
+        if draft.rejection and not always_classify:
+            return draft
+        with stages.enter(Stage.PREPROCESSING):
+            cleaned = preprocessing.apply(seen, self._steps)
+            self._check_distribution(cleaned, draft)
+        if draft.rejection and not always_classify:
+            return draft
+        with stages.enter(Stage.SEGMENTATION):
+            self._find_lesion(cleaned, draft)
+            if draft.lesion is not None:
+                # Colours are those of the photo as taken: cleaning may change contrast.
+                draft.measurements = measure(draft.lesion, draft.lesion.canvas.draw(seen))
+                cleaned = self._spare(draft.lesion, seen, cleaned)
+        if draft.rejection and not always_classify:
+            return draft
+        with stages.enter(Stage.ENSEMBLE):
+            opinions = self._ask(cleaned)
+            draft.classification = self._classify(opinions, image_type)
+        with stages.enter(Stage.HEATMAP):
+            box = preprocessing.crop_box(draft.width, draft.height)
+            draft.heatmap = gradcam.heatmap(self._bundle.members, opinions.maps, self._target, box)
+        return draft
+
+    def _look(self, pixels: Pixels, image_type: ImageType) -> tuple[_Draft, Pixels]:
+        """Measure and judge the photo; return it at the working size too."""
+        measured = quality.measure(pixels)
+        seen = preprocessing.shrink(pixels, preprocessing.WORKING_SIDE)
+        draft = _Draft(
+            bundle=self.ref,
+            image_type=image_type,
+            width=pixels.shape[1],
+            height=pixels.shape[0],
+            quality=Quality(
+                short_side=measured.short_side,
+                sharpness=measured.sharpness,
+                brightness=measured.brightness,
+                notes=quality.notes(seen),
+            ),
+        )
+        draft.reject(quality.judge(measured, self._limits))
+        return draft, seen
+
+    def _check_distribution(self, cleaned: Pixels, draft: _Draft) -> None:
+        """Reject what is unlike the training photos. Clinical photos all are: they go unchecked."""
+        statistics, limits = self._bundle.ood, self._bundle.manifest.ood
+        if statistics is None or limits is None or draft.image_type is not ImageType.DERMOSCOPIC:
+            return
+        member = self._bundle.members[0]
+        with torch.inference_mode():
+            pooled = member.forward_pooled(member.forward_features(self._read(cleaned)[None]))
+        distance = statistics.distance(pooled[0].double().cpu().numpy())
+        draft.quality = replace(draft.quality, ood_distance=distance, ood_limit=limits.limit)
+        draft.reject(Rejection.OUT_OF_DISTRIBUTION if distance > limits.limit else None)
+
+    def _find_lesion(self, cleaned: Pixels, draft: _Draft) -> None:
+        """Find and measure the lesion; a dermoscopic photo must show one."""
+        network, described = self._bundle.segmenter, self._bundle.manifest.segmenter
+        if network is None or described is None:
+            return
+        size = described.input.size
+        square = preprocessing.to_square(cleaned, size)
+        with torch.inference_mode():
+            logits = network(to_tensor(square, described.input, self._device)[None])
+        if tuple(logits.shape) != (1, 1, size, size):
+            raise WrongOutputError(
+                "the segmenter", expected=(1, 1, size, size), found=tuple(logits.shape)
+            )
+        if not torch.isfinite(logits).all():
+            raise NonFiniteError("the segmenter")
+        draft.lesion = find_lesion(
+            torch.sigmoid(logits.float())[0, 0].cpu().numpy(),
+            canvas_of(draft.width, draft.height),
+            threshold=described.threshold,
+            min_share=self._bundle.manifest.quality.min_lesion_share,
+        )
+        if draft.lesion is None and draft.image_type is ImageType.DERMOSCOPIC:
+            draft.reject(Rejection.NO_LESION)
+
+    def _spare(self, lesion: Lesion, seen: Pixels, cleaned: Pixels) -> Pixels:
+        """Clean again where that may have cut into the lesion, now that its mask is known."""
+        if all(name != preprocessing.BLACK_CORNERS for name, _ in self._steps):
+            return cleaned
+        mask = lesion.mask_of_photo(seen.shape[1], seen.shape[0])
+        return preprocessing.apply(seen, self._steps, mask)
+
+    def _ask(self, cleaned: Pixels) -> ensemble.Opinions:
+        described = self._bundle.manifest.classifier
+        batch = views.batch(self._read(cleaned), self._plan.names)
+        return ensemble.ask(
+            self._engines,
+            batch,
+            self._plan,
+            outputs=len(described.outputs),
+            activation=described.activation,
+        )
+
+    def _classify(self, opinions: ensemble.Opinions, image_type: ImageType) -> Classification:
+        manifest = self._bundle.manifest
+        return judgement.classify(
+            opinions,
+            self._class_map,
+            temperature=manifest.temperature,
+            gate=manifest.gate,
+            image_type=image_type,
+        )
+
+    def _read(self, cleaned: Pixels) -> Tensor:
+        """Return what the members see: float32 3 × size × size, normalised."""
+        described = self._bundle.manifest.classifier.input
+        square = preprocessing.to_square(cleaned, described.size)
+        return to_tensor(square, described, self._device)
+
+
+_loaded: dict[Path, Pipeline] = {}
+_loading = threading.Lock()
+
+
+def current(folder: Path) -> Pipeline:
+    """Return this process's pipeline of the bundle in `folder`, loaded at the first call.
+
+    It runs on the GPU that PyTorch finds, else on every core of the CPU that the process may use.
+    Raises what `bundle.load` raises.
+    """
+    folder = Path(folder).resolve()
+    with _loading:
+        if folder not in _loaded:
+            started = time.perf_counter()
+            logger.info("loading the model bundle %s", folder)
+            if "OMP_NUM_THREADS" not in os.environ:
+                torch.set_num_threads(len(os.sched_getaffinity(0)))
+            device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+            _loaded[folder] = Pipeline(load(folder, device=device))
+            logger.info("loaded in %.1f s, on %s", time.perf_counter() - started, device)
+        return _loaded[folder]
