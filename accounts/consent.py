@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.audit.chain import record
@@ -41,3 +42,28 @@ def give_health_data_consent(user: User) -> Consent:
         details={"kind": consent.kind, "version": consent.wording_version},
     )
     return consent
+
+
+def withdraw_health_data_consent(user: User) -> bool:
+    """Withdraw it from now on; return whether there was one. Call it inside a transaction."""
+    given = Consent.objects.select_for_update().filter(
+        user=user, kind=Consent.Kind.HEALTH_DATA, withdrawn_at=None
+    )
+    ids = list(given.values_list("pk", flat=True))
+    for pk in ids:
+        Consent.objects.filter(pk=pk).update(withdrawn_at=timezone.now())
+        record(
+            Action.CONSENT_WITHDRAWN,
+            actor=user,
+            subject_id=user.pk,
+            object_type="consent",
+            object_id=str(pk),
+            details={"kind": Consent.Kind.HEALTH_DATA.value},
+        )
+    return bool(ids)
+
+
+def has_withdrawn(user: User) -> bool:
+    """Whether the person took the consent back, and has not given it anew."""
+    given = Consent.objects.filter(user=user, kind=Consent.Kind.HEALTH_DATA)
+    return given.exists() and not given.filter(withdrawn_at=None).exists()

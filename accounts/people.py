@@ -58,7 +58,7 @@ def change_role(user: User, role: Role, *, by: User) -> None:
         if before == role:
             return
         if before == Role.ADMIN:
-            _require_another_admin(locked)
+            require_another_admin(locked)
         User.objects.filter(pk=user.pk).update(role=role)
         record(
             Action.ROLE_CHANGED,
@@ -81,7 +81,7 @@ def set_active(user: User, *, active: bool, by: User) -> None:
         if locked.is_active == active:
             return
         if not active and locked.role == Role.ADMIN:
-            _require_another_admin(locked)
+            require_another_admin(locked)
         User.objects.filter(pk=user.pk).update(is_active=active)
         if not active:
             ApiToken.objects.filter(user=user, revoked_at=None).update(revoked_at=timezone.now())
@@ -95,7 +95,8 @@ def set_active(user: User, *, active: bool, by: User) -> None:
     user.is_active = active
 
 
-def _require_another_admin(user: User) -> None:
+def require_another_admin(user: User) -> None:
+    """Raise `LastAdminError` where `user` is the last active administrator."""
     others = User.objects.filter(role=Role.ADMIN, is_active=True).exclude(pk=user.pk)
     if not others.exists():
         raise LastAdminError

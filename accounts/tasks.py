@@ -1,4 +1,4 @@
-"""Upkeep of the trail, run daily by the beat on the maintenance queue."""
+"""Upkeep of the trail and the sessions, run daily by the beat on the maintenance queue."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Final
 
 from celery import shared_task
 from django.conf import settings
+from django.contrib.sessions.backends.db import SessionStore
 from django.utils import timezone
 
 from accounts.audit import chain
@@ -29,3 +30,11 @@ def cut_trail() -> None:
     limit = timezone.now() - timedelta(days=settings.AUDIT_RETENTION_DAYS)
     if cut := chain.cut_before(limit):
         logger.info("retention cut %d events from the trail", cut)
+
+
+@shared_task(
+    name="accounts.tasks.clear_sessions", soft_time_limit=SOFT_LIMIT, time_limit=HARD_LIMIT
+)
+def clear_sessions() -> None:
+    """Delete sessions that have expired: they name their person."""
+    SessionStore.clear_expired()

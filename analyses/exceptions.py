@@ -5,7 +5,7 @@ Every message says what was wrong, the limit, and the remedy, in the language of
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 from django.utils.translation import gettext as _
 
@@ -14,13 +14,38 @@ MEGAPIXEL = 1_000_000
 
 
 class IntakeError(Exception):
-    """An upload that is refused; nothing of it is stored. `code` is stable, `message` is told."""
+    """An upload that is refused; nothing of it is stored. `code` is stable, `message` is told.
+
+    `facts` are the keywords it was raised with: the decoding process passes them on, and the web
+    process puts them into words in the language of the request.
+    """
 
     code: ClassVar[str] = "refused"
+    facts: dict[str, Any]
+
+    def __new__(cls, *args: Any, **facts: Any) -> Self:
+        """Keep the keywords."""
+        error = super().__new__(cls, *args)
+        error.facts = facts
+        return error
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.message = message
+
+
+class ConsentWithdrawnError(IntakeError):
+    """The person withdrew the consent to the processing of health data."""
+
+    code = "consent_withdrawn"
+
+    def __init__(self) -> None:
+        super().__init__(
+            _(
+                "You withdrew your consent, so no photo is taken. You can give it again under "
+                "“Privacy” in your profile."
+            )
+        )
 
 
 class TooLargeError(IntakeError):
@@ -140,6 +165,46 @@ class TruncatedError(IntakeError):
                 "The picture is incomplete or damaged. Send it again; if that fails, "
                 "take a new photo."
             )
+        )
+
+
+class UndecodableError(IntakeError):
+    """Decoding broke the process that did it, or took more memory than it may."""
+
+    code = "undecodable"
+
+    def __init__(self) -> None:
+        super().__init__(
+            _(
+                "The picture could not be decoded within the memory that one picture may take. "
+                "Save it as a plain JPEG or PNG, or take a new photo."
+            )
+        )
+
+
+class DecodeTimeoutError(IntakeError):
+    """Decoding took longer than it may."""
+
+    code = "decode_timeout"
+
+    def __init__(self, *, limit_seconds: int) -> None:
+        super().__init__(
+            _(
+                "Decoding the picture took longer than %(limit)d seconds and was stopped. "
+                "Save it as a plain JPEG or PNG, or take a new photo."
+            )
+            % {"limit": limit_seconds}
+        )
+
+
+class DecoderUnavailableError(IntakeError):
+    """No process could be had to decode the picture: too many at once, or no memory for one."""
+
+    code = "decoder_unavailable"
+
+    def __init__(self) -> None:
+        super().__init__(
+            _("Too many pictures are being read just now, and yours was not kept. Try again later.")
         )
 
 

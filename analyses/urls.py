@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from analyses.views import detail, history, home, lesions, model, reviews, upload
+from analyses.views import detail, history, home, lesions, model, privacy, reviews, upload
 
 pages = [
     path("dashboard/", home.dashboard, name="dashboard"),
@@ -15,6 +15,12 @@ pages = [
     path("analyses/<uuid:pk>/photo.jpg", reviews.photo, name="photo"),
     path("analyses/<uuid:pk>/review/", reviews.review, name="review"),
     path("analyses/<uuid:pk>/reveal/", reviews.reveal, name="reveal"),
+    path("analyses/<uuid:pk>/delete/", privacy.delete_analysis, name="delete"),
+    path("lesions/<uuid:pk>/delete/", privacy.delete_lesion, name="delete_lesion"),
+    path("privacy/", privacy.privacy, name="privacy"),
+    path("privacy/export/", privacy.export, name="export_record"),
+    path("privacy/consent/", privacy.consent, name="consent"),
+    path("privacy/erase/", privacy.erase, name="erase"),
     path("reviews/", reviews.worklist, name="worklist"),
     path("lesions/", lesions.lesions, name="lesions"),
     path("lesions/<uuid:pk>/", lesions.lesion, name="lesion"),

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 CONTENT_TYPE: Final = "application/problem+json"
 RETRY_AFTER: Final = "60"  # s
 INTAKE_STATUS: Final[dict[str, int]] = {
+    refused.ConsentWithdrawnError.code: status.HTTP_403_FORBIDDEN,
     refused.TooLargeError.code: status.HTTP_413_REQUEST_ENTITY_TOO_LARGE,
     refused.TooManyPixelsError.code: status.HTTP_413_REQUEST_ENTITY_TOO_LARGE,
     refused.UnsupportedTypeError.code: status.HTTP_415_UNSUPPORTED_MEDIA_TYPE,

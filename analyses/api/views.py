@@ -22,7 +22,7 @@ from analyses.api.requests import HOLD_WORDING_VERSION, FilterSerializer, Submis
 from analyses.api.serializers import AnalysisSerializer
 from analyses.intake import submit
 from analyses.models import Analysis
-from analyses.reviews import opinion_comes_first
+from analyses.reviews import opinion_comes_first, withheld_from
 
 if TYPE_CHECKING:
     import uuid
@@ -120,7 +120,11 @@ class AnalysisList(AnalysesOfThePerson):
     def get(self, request: Request) -> Response:
         """List the analyses, newest first."""
         filters = FilterSerializer.read(request.query_params)
-        page = cast("list[Analysis]", self.paginate_queryset(filters.apply(self.get_queryset())))
+        found = filters.apply(self.get_queryset())
+        if filters.category:
+            # A filter must not tell what the model said where the reader's opinion comes first.
+            found = found.exclude(pk__in=withheld_from(self.person))
+        page = cast("list[Analysis]", self.paginate_queryset(found))
         trace.listed(self.person, [analysis.owner_id for analysis in page])
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
 

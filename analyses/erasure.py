@@ -1,0 +1,151 @@
+"""The right to erasure: one analysis, one lesion, a whole account; and a consent withdrawn.
+
+Each act deletes its pictures as soon as it commits, leaves a tombstone that a restored backup is
+held to, and its trace in the trail, where a person is only an id.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.contrib.admin.models import LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.db import transaction
+
+from accounts import consent, people
+from accounts.audit.chain import record
+from accounts.audit.models import Action
+from accounts.care.models import CareRelationship
+from accounts.care.services import revoke
+from accounts.models import User
+from analyses import purging, tombstones
+from analyses.models import Analysis, DeletionEvent, Lesion, Tombstone
+
+if TYPE_CHECKING:
+    import uuid
+    from collections.abc import Iterable
+
+
+class NotYoursError(Exception):
+    """There is no such record of this person."""
+
+
+def delete_analysis(*, analysis_id: uuid.UUID, by: User) -> None:
+    """Delete one's own analysis with its result, reviews and picture. Raises `NotYoursError`."""
+    with transaction.atomic():
+        analysis = Analysis.objects.select_for_update().filter(pk=analysis_id, owner=by).first()
+        if analysis is None:
+            raise NotYoursError
+        _delete_analysis(analysis, by)
+
+
+def delete_lesion(*, lesion_id: uuid.UUID, by: User) -> int:
+    """Delete one's own lesion with its analyses; return how many those were.
+
+    Raises `NotYoursError`.
+    """
+    with transaction.atomic():
+        lesion = Lesion.objects.select_for_update().filter(pk=lesion_id, owner=by).first()
+        if lesion is None:
+            raise NotYoursError
+        return _delete_lesion(lesion, by)
+
+
+def erase_account(user: User) -> None:
+    """Erase an account with everything in it. What `user` wrote for patients stays with them.
+
+    Raises `accounts.people.LastAdminError`.
+    """
+    with transaction.atomic():
+        locked = User.objects.select_for_update().get(pk=user.pk)
+        if locked.is_admin:
+            people.require_another_admin(locked)
+        _erase(locked, actor=locked)
+
+
+def withdraw_consent(user: User) -> None:
+    """Withdraw the consent: nothing is processed, held or shared any more; results stay.
+
+    Photos under way are deleted unanalysed.
+    """
+    with transaction.atomic():
+        consent.withdraw_health_data_consent(user)
+        for share in CareRelationship.objects.filter(patient=user, revoked_at__isnull=True):
+            revoke(relationship_id=share.pk, by=user)
+        for analysis in Analysis.objects.select_for_update().pending().filter(owner=user):
+            _delete_analysis(analysis, user)
+    for held in Analysis.objects.filter(owner=user, image_key__isnull=False):
+        purging.purge(held, DeletionEvent.Reason.ERASED)
+
+
+def replay(stones: list[Tombstone]) -> dict[str, int]:
+    """Erase again what the tombstones name; return how many of each kind were there."""
+    digests: dict[str, set[str]] = {kind: set() for kind in Tombstone.Kind.values}
+    for stone in stones:
+        digests[stone.kind].add(stone.digest)
+    erased = dict.fromkeys(Tombstone.Kind.values, 0)
+    with transaction.atomic():
+        for stone in stones:
+            Tombstone.objects.get_or_create(
+                kind=stone.kind, digest=stone.digest, defaults={"at": stone.at}
+            )
+        for pk in _named(User.objects.values_list("pk", flat=True), digests["account"]):
+            _erase(User.objects.get(pk=pk), actor=None)
+            erased["account"] += 1
+        for pk in _named(Lesion.objects.values_list("pk", flat=True), digests["lesion"]):
+            _delete_lesion(Lesion.objects.get(pk=pk), None)
+            erased["lesion"] += 1
+        for pk in _named(Analysis.objects.values_list("pk", flat=True), digests["analysis"]):
+            _delete_analysis(Analysis.objects.get(pk=pk), None)
+            erased["analysis"] += 1
+    return erased
+
+
+def _named(ids: Iterable[uuid.UUID], digests: set[str]) -> list[uuid.UUID]:
+    return [pk for pk in ids if Tombstone.digest_of(pk) in digests] if digests else []
+
+
+def _delete_analysis(analysis: Analysis, by: User | None) -> None:
+    record(
+        Action.DELETED,
+        actor=by,
+        subject_id=analysis.owner_id,
+        object_type="analysis",
+        object_id=str(analysis.pk),
+        details={} if by else {"reason": "replayed"},
+    )
+    tombstones.bury(Tombstone.Kind.ANALYSIS, analysis.pk)
+    analysis.delete()
+
+
+def _delete_lesion(lesion: Lesion, by: User | None) -> int:
+    analyses = list(Analysis.objects.select_for_update().filter(lesion=lesion))
+    for analysis in analyses:
+        _delete_analysis(analysis, by)
+    record(
+        Action.DELETED,
+        actor=by,
+        subject_id=lesion.owner_id,
+        object_type="lesion",
+        object_id=str(lesion.pk),
+        details={} if by else {"reason": "replayed"},
+    )
+    tombstones.bury(Tombstone.Kind.LESION, lesion.pk)
+    lesion.delete()
+    return len(analyses)
+
+
+def _erase(user: User, *, actor: User | None) -> None:
+    record(
+        Action.ERASED,
+        actor=actor,
+        subject_id=user.pk,
+        object_type="user",
+        object_id=str(user.pk),
+        details={} if actor else {"reason": "replayed"},
+    )
+    tombstones.bury(Tombstone.Kind.ACCOUNT, user.pk)
+    # The admin's own log names people by their address.
+    content_type = ContentType.objects.get_for_model(User)
+    LogEntry.objects.filter(content_type=content_type, object_id=str(user.pk)).delete()
+    user.delete()

@@ -1,0 +1,166 @@
+"""A person's rights as buttons: take along, delete, withdraw, erase."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+from allauth.account.internal.flows.reauthentication import (
+    did_recently_reauthenticate,
+    suspend_request,
+)
+from allauth.core.internal import ratelimit
+from django.conf import settings
+from django.contrib import messages
+from django.db import transaction
+from django.http import Http404, HttpResponse, StreamingHttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from accounts import consent as consents
+from accounts.access import private
+from accounts.people import LastAdminError
+from analyses import archive, erasure, trace
+from analyses.models import Analysis, Lesion
+from analyses.presentation import entry
+from analyses.privacy_forms import EraseForm
+from analyses.views.access import person
+
+if TYPE_CHECKING:
+    import uuid
+
+    from django.http import HttpRequest
+
+READ_AND_POST: Final = ("GET", "HEAD", "POST")
+# Guessing the password here is as good as guessing it at the sign-in.
+RATES: Final = {"erase": "5/10m/user", "export_record": "6/h/user"}
+
+
+@private()
+def privacy(request: HttpRequest) -> HttpResponse:
+    """Say what is kept and for how long, and offer every right."""
+    user = person(request)
+    return render(
+        request,
+        "analyses/privacy/privacy.html",
+        {
+            "consents": user.consents.all(),
+            "withdrawn": consents.has_withdrawn(user),
+            "analyses": Analysis.objects.filter(owner=user).count(),
+            "held": Analysis.objects.filter(owner=user, held_until__isnull=False).count(),
+            "retention_days": settings.RETENTION_DAYS,
+            "hold_days": settings.REVIEW_HOLD_DAYS,
+            "trail_days": settings.AUDIT_RETENTION_DAYS,
+        },
+    )
+
+
+@private(methods=("POST",))
+def export(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
+    """Stream everything about the person as one ZIP."""
+    if not _allowed(request, "export_record"):
+        messages.error(request, _("You have taken your record several times. Try in an hour."))
+        return redirect("analyses:privacy")
+    user = person(request)
+    trace.exported(user, [], kind="archive")
+    name = f"dermai-{timezone.now():%Y-%m-%d}.zip"
+    return StreamingHttpResponse(
+        archive.archive(user),
+        content_type="application/zip",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
+
+
+@private(methods=READ_AND_POST)
+def delete_analysis(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """Ask, then delete one of the person's own analyses."""
+    user = person(request)
+    own = Analysis.objects.filter(owner=user).select_related("result", "lesion")
+    analysis = get_object_or_404(own, pk=pk)
+    if request.method != "POST":
+        context = {"analysis": analysis, "entry": entry(analysis)}
+        return render(request, "analyses/privacy/delete_analysis.html", context)
+    try:
+        erasure.delete_analysis(analysis_id=pk, by=user)
+    except erasure.NotYoursError as error:
+        raise Http404 from error
+    messages.success(request, _("The analysis has been deleted."))
+    return redirect("analyses:list")
+
+
+@private(methods=READ_AND_POST)
+def delete_lesion(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """Ask, then delete one of the person's own lesions with its analyses."""
+    user = person(request)
+    lesion = get_object_or_404(Lesion, pk=pk, owner=user)
+    if request.method != "POST":
+        context = {"lesion": lesion, "count": Analysis.objects.filter(lesion=lesion).count()}
+        return render(request, "analyses/privacy/delete_lesion.html", context)
+    try:
+        erasure.delete_lesion(lesion_id=pk, by=user)
+    except erasure.NotYoursError as error:
+        raise Http404 from error
+    messages.success(request, _("The lesion and its analyses have been deleted."))
+    return redirect("analyses:lesions")
+
+
+@private(methods=READ_AND_POST)
+def consent(request: HttpRequest) -> HttpResponse:
+    """Explain what withdrawing means; POST withdraws, or gives the consent anew."""
+    user = person(request)
+    if request.method != "POST":
+        context = {
+            "withdrawn": consents.has_withdrawn(user),
+            "label": consents.HEALTH_DATA_LABEL,
+            "hint": consents.HEALTH_DATA_HINT,
+        }
+        return render(request, "analyses/privacy/consent.html", context)
+    if request.POST.get("act") == "give":
+        with transaction.atomic():
+            if consents.has_withdrawn(user):
+                consents.give_health_data_consent(user)
+        messages.success(request, _("You gave your consent. You can send photos again."))
+        return redirect("analyses:privacy")
+    erasure.withdraw_consent(user)
+    messages.success(
+        request, _("Your consent is withdrawn. Nothing new is processed, kept back or shared.")
+    )
+    return redirect("analyses:erase")
+
+
+@private(methods=READ_AND_POST)
+def erase(request: HttpRequest) -> HttpResponse:
+    """Explain, ask for the password, erase the account and sign out."""
+    user = person(request)
+    if not user.has_usable_password() and not did_recently_reauthenticate(request):
+        response: HttpResponse = suspend_request(request, reverse("account_reauthenticate"))
+        return response
+    if request.method != "POST":
+        return _erase_page(request, EraseForm(user=user))
+    form = EraseForm(request.POST, user=user)
+    if not _allowed(request, "erase"):
+        form.add_error(None, _("Too many tries. Wait ten minutes."))
+        return _erase_page(request, form, HTTPStatus.TOO_MANY_REQUESTS)
+    if not form.is_valid():
+        return _erase_page(request, form, HTTPStatus.UNPROCESSABLE_ENTITY)
+    try:
+        erasure.erase_account(user)
+    except LastAdminError:
+        form.add_error(
+            None, _("You are the last active administrator. Make another person one first.")
+        )
+        return _erase_page(request, form, HTTPStatus.CONFLICT)
+    request.session.flush()
+    messages.success(request, _("Your account and everything in it has been erased."))
+    return redirect("home")
+
+
+def _erase_page(request: HttpRequest, form: EraseForm, status: int = HTTPStatus.OK) -> HttpResponse:
+    context = {"form": form, "analyses": person(request).analyses.count()}
+    return render(request, "analyses/privacy/erase.html", context, status=status)
+
+
+def _allowed(request: HttpRequest, action: str) -> bool:
+    return bool(ratelimit.consume(request, app="dermai", action=action, config=RATES))

@@ -1,0 +1,122 @@
+"""The export: everything about the person, nothing of anybody else, no secrets."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from PIL import Image
+
+from accounts.audit.chain import record
+from accounts.audit.models import Action
+from accounts.consent import give_health_data_consent
+from accounts.tokens import issue
+from analyses import archive, reviews, trace
+from analyses.models import Advice, Analysis, Lesion, Opinion
+from tests.cases import make_case, make_ended
+from tests.factories import make_lesion, make_user
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("image_store")]
+
+
+def opened(user: User) -> zipfile.ZipFile:
+    found = zipfile.ZipFile(io.BytesIO(b"".join(archive.archive(user))))
+    assert found.testzip() is None
+    return found
+
+
+def read(user: User, name: str) -> Any:
+    return json.loads(opened(user).read(name))
+
+
+def test_everything_about_the_person_is_in_it() -> None:
+    case = make_case()
+    give_health_data_consent(case.alice)
+    issue(case.alice)
+    lesion = make_lesion(case.alice, "Left calf")
+    Analysis.objects.filter(pk=case.analysis.pk).update(lesion=lesion)
+    trace.opened(case.bob, case.analysis)
+    reviews.write(
+        analysis_id=case.analysis.pk,
+        author=case.bob,
+        opinion=Opinion.BENIGN,
+        advice=Advice.WATCH,
+        note="See you",
+    )
+    account = read(case.alice, "account.json")
+    assert account["email"] == case.alice.email
+    assert account["consents"][0]["kind"] == "health_data"
+    assert account["shares"][0]["with"] == "Bob"
+    assert len(account["api_tokens"]) == 1
+    assert [one["name"] for one in read(case.alice, "lesions.json")] == ["Left calf"]
+    (analysis,) = read(case.alice, "analyses.json")
+    assert analysis["result"]["category"] == "suspicious"
+    assert analysis["result"]["heatmap"]["grid"]
+    assert analysis["answers"][0]["note"] == "See you"
+    assert len(read(case.alice, "deletions.json")) == 1
+    accesses = read(case.alice, "access.json")
+    assert ("read", "Bob", False) in {(a["action"], a["by"], a["by_you"]) for a in accesses}
+    rows = list(csv.DictReader(io.StringIO(opened(case.alice).read("analyses.csv").decode())))
+    assert [row["id"] for row in rows] == [str(case.analysis.pk)]
+
+
+def test_a_picture_that_is_kept_is_in_it() -> None:
+    case = make_case()
+    with opened(case.alice).open(f"photos/{case.analysis.pk}.png") as file:
+        assert Image.open(file).size == (case.analysis.width, case.analysis.height)
+
+
+def test_nothing_of_anybody_else_is_in_it() -> None:
+    case = make_case()
+    mallory = make_user("mallory")
+    Lesion.objects.create(owner=mallory, name="Not Alices")
+    theirs = make_ended(mallory, held=True)
+    for user in (case.alice, case.bob):
+        bundle = opened(user)
+        everything = b"".join(bundle.read(name) for name in bundle.namelist())
+        assert str(theirs.pk).encode() not in everything
+        assert b"Not Alices" not in everything
+        assert b"mallory" not in everything
+    # A dermatologist's export does not carry the patients' records.
+    bundle = opened(case.bob)
+    assert read(case.bob, "analyses.json") == []
+    assert case.alice.email.encode() not in b"".join(bundle.read(n) for n in bundle.namelist())
+
+
+def test_no_secret_is_in_it() -> None:
+    alice = make_user("alice", password="correct horse battery staple")
+    token, secret = issue(alice)
+    bundle = opened(alice)
+    everything = b"".join(bundle.read(name) for name in bundle.namelist()).decode()
+    for secret_text in (secret, token.digest, alice.password):
+        assert secret_text not in everything
+
+
+def test_cells_that_a_spreadsheet_would_run_are_escaped() -> None:
+    alice = make_user("alice")
+    lesion = make_lesion(alice, "=HYPERLINK(1)")
+    make_ended(alice, lesion=lesion)
+    assert "'=HYPERLINK(1)" in opened(alice).read("analyses.csv").decode()
+
+
+def test_an_empty_account_exports_too() -> None:
+    alice = make_user("alice")
+    assert read(alice, "analyses.json") == []
+    assert read(alice, "access.json") == []
+
+
+def test_it_streams_in_pieces() -> None:
+    alice = make_user("alice")
+    for n in range(300):
+        record(Action.SIGNED_IN, actor=alice, subject_id=alice.pk, object_id=str(n))
+    pieces = [len(piece) for piece in archive.archive(alice)]
+    assert len(pieces) > 300
+    assert max(pieces) < sum(pieces)
+    assert len(read(alice, "access.json")) == 300

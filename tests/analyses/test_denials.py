@@ -1,0 +1,72 @@
+"""Asking for what is somebody else's: a plain 404 outside, a denial in the trail."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+import pytest
+from django.urls import reverse
+
+from accounts.audit.models import Action, AuditEvent
+from accounts.care.models import CareRelationship
+from accounts.tokens import issue
+from tests.cases import make_case
+from tests.factories import make_lesion, make_user
+
+if TYPE_CHECKING:
+    from django.test import Client
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("image_store")]
+
+
+def denials() -> list[tuple[str, str]]:
+    found = AuditEvent.objects.filter(action=Action.DENIED)
+    return list(found.values_list("object_type", "object_id"))
+
+
+def test_each_kind_of_object_of_somebody_else_is_noted_with_its_owner(client: Client) -> None:
+    case = make_case()
+    lesion, share = make_lesion(case.alice), CareRelationship.objects.get()
+    token, _secret = issue(case.alice)
+    mallory = make_user("mallory")
+    client.force_login(mallory)
+    client.get(reverse("analyses:detail", args=[case.analysis.pk]))
+    client.get(reverse("analyses:lesion", args=[lesion.pk]))
+    client.get(reverse("api-analysis", args=[case.analysis.pk]))
+    client.post(reverse("accounts:end_sharing", args=[share.pk]))
+    client.post(reverse("accounts:revoke_token", args=[token.pk]))
+    assert denials() == [
+        ("analysis", str(case.analysis.pk)),
+        ("lesion", str(lesion.pk)),
+        ("analysis", str(case.analysis.pk)),
+        ("care_relationship", str(share.pk)),
+        ("api_token", str(token.pk)),
+    ]
+    event = AuditEvent.objects.filter(action=Action.DENIED).first()
+    assert event is not None
+    assert (event.actor_id, event.subject_id) == (mallory.pk, case.alice.pk)
+
+
+def test_a_bearer_of_a_token_is_noted_as_well(client: Client) -> None:
+    case = make_case()
+    mallory = make_user("mallory")
+    _token, secret = issue(mallory)
+    answer = client.get(
+        reverse("api-analysis", args=[case.analysis.pk]),
+        headers={"Authorization": f"Bearer {secret}"},
+    )
+    assert answer.status_code == 404
+    assert AuditEvent.objects.get(action=Action.DENIED).actor_id == mallory.pk
+
+
+def test_what_never_existed_or_is_ones_own_is_no_denial(client: Client) -> None:
+    case = make_case()
+    client.force_login(case.alice)
+    client.get(reverse("analyses:detail", args=[uuid.uuid4()]))
+    assert client.get(reverse("analyses:preview", args=[case.analysis.pk])).status_code == 404
+    client.force_login(case.bob)
+    assert client.get(reverse("analyses:heatmap", args=[case.analysis.pk])).status_code == 404
+    client.logout()
+    client.get(reverse("analyses:detail", args=[case.analysis.pk]))
+    assert denials() == []
