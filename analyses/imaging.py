@@ -40,8 +40,6 @@ SIXTEEN_BIT_STEP: Final = 257  # 65535 / 255
 # A progressive JPEG may repeat its scans without limit; cameras and encoders write about ten.
 MAX_JPEG_SCANS: Final = 64
 JPEG_START_OF_SCAN: Final = b"\xff\xda"
-PREVIEW_SIDE: Final = 1600  # px
-PREVIEW_QUALITY: Final = 88
 _HEADER: Final = struct.Struct(">4sII")
 _MAGIC: Final = b"DRM1"
 
@@ -93,20 +91,13 @@ def unpack(data: bytes) -> NDArray[np.uint8]:
     return flat.reshape(height, width, 3)
 
 
-def preview_jpeg(pixels: NDArray[np.uint8]) -> bytes:
-    """Return a JPEG of at most 1600 px a side, for browsers that cannot draw the original."""
-    image = Image.fromarray(pixels)
-    image.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE))
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=PREVIEW_QUALITY)
-    return buffer.getvalue()
-
-
 def _open(data: bytes, found: Format, *, max_pixels: int) -> Image.Image:
     try:
         return Image.open(io.BytesIO(data), formats=PILLOW_FORMATS[found])
     except Image.DecompressionBombError as error:
         raise TooManyPixelsError(limit_pixels=max_pixels) from error
+    except MemoryError:
+        raise  # the decoding process has a limit; a damaged file is another thing
     except Exception as error:  # the decoders raise anything on crafted headers
         raise TruncatedError from error
 
@@ -125,6 +116,8 @@ def _check_single(image: Image.Image) -> None:
         return
     try:
         frames = getattr(image, "n_frames", 1)
+    except MemoryError:
+        raise
     except Exception as error:  # counting walks through the file's own tables
         raise TruncatedError from error
     if frames > 1:
@@ -135,12 +128,16 @@ def _load(image: Image.Image) -> Image.Image:
     """Decode every pixel, then turn upright. `verify()` would not notice a missing end."""
     try:
         image.load()
+    except MemoryError:
+        raise
     except Exception as error:  # the decoders raise anything on damaged data
         raise TruncatedError from error
     if image.mode in {"I", "F"}:
         raise UnsupportedTypeError(found=f"{image.format} 32 bit")
     try:
         return ImageOps.exif_transpose(image)
+    except MemoryError:
+        raise
     except Exception:  # noqa: BLE001 - damaged EXIF says nothing about the orientation
         return image
 

@@ -12,7 +12,7 @@ from django.core.files.uploadedfile import UploadedFile
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from analyses import images, imaging, queue, storage
+from analyses import decoding, images, queue, storage
 from analyses.exceptions import (
     IdempotencyConflictError,
     IdempotencyKeyTooLongError,
@@ -25,6 +25,7 @@ from inference_worker.verdict import ImageType
 
 if TYPE_CHECKING:
     from accounts.models import User
+    from analyses.imaging import DecodedImage
     from analyses.models import Lesion
 
 MAX_IDEMPOTENCY_KEY: Final = 80
@@ -59,9 +60,7 @@ def submit(
         name=getattr(upload, "name", None) or "",
         media_type=getattr(upload, "content_type", None) or "",
     )
-    decoded = imaging.decode(
-        data, max_pixels=settings.UPLOAD_MAX_PIXELS, min_side=settings.UPLOAD_MIN_SIDE
-    )
+    decoded = decoding.decode(data)
     fields: dict[str, Any] = {
         "owner": owner,
         "lesion": lesion,
@@ -85,7 +84,7 @@ def submit(
         raise
 
 
-def _store(decoded: imaging.DecodedImage, fields: dict[str, Any]) -> Analysis:
+def _store(decoded: DecodedImage, fields: dict[str, Any]) -> Analysis:
     analysis_id = uuid.uuid4()
     try:
         wrapped_key = images.keep(analysis_id, decoded.pixels)
