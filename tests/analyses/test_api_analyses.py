@@ -366,7 +366,9 @@ def test_lesions_are_made_renamed_and_forgotten(alice: User, bob: User) -> None:
     assert made.status_code == 201
     assert made.json()["body_site"] == ""
     one = f"{lesions}{made.json()['id']}/"
-    assert client.post(lesions, {"name": "Left arm"}).json()["errors"]["name"][0]["code"] == "unique"
+    assert (
+        client.post(lesions, {"name": "Left arm"}).json()["errors"]["name"][0]["code"] == "unique"
+    )
     renamed = client.patch(one, {"name": "Right arm"}, content_type="application/json")
     assert renamed.json()["name"] == "Right arm"
     assert [row["name"] for row in client.get(lesions).json()["results"]] == ["Right arm"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pytest_django.fixtures import Settings
@@ -26,7 +27,7 @@ def start_worker(tmp_path: Path, settings: Settings) -> Iterator[Callable[..., W
     """Start workers that end with the test."""
     started: list[Worker] = []
 
-    def start(*options: str, **changes: str) -> Worker:
+    def start(*options: str, **changes: Any) -> Worker:
         worker = Worker(tmp_path, *options, **changes)
         started.append(worker)
         return worker.wait_ready()

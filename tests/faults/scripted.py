@@ -1,14 +1,13 @@
-"""A stand-in for the model in a real worker: it does what the upload's pixels tell it to.
+"""A stand-in for the model: it does what the upload's pixels tell it to.
 
-`celery worker -I tests.faults.scripted` puts it in the pipeline's place, in the worker's child too.
-What is tested with it is everything around the model: processes, queue, claims, limits.
+What is tested with it is everything around the model: processes, queue, claims, limits. It takes
+the pipeline's place in a worker that is started with `-I tests.faults.stand_in`.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
 import types
 from collections.abc import Callable
@@ -41,7 +40,7 @@ class Pipeline:
         from tests.factories import make_verdict
 
         on_stage(Stage.ENSEMBLE)
-        match Behaviour(int(pixels[0, 0, 0])):
+        match int(pixels[0, 0, 0]):
             case Behaviour.KILL_THE_CHILD:
                 os.kill(os.getpid(), signal.SIGKILL)
             case Behaviour.WAIT_FOR_THE_GATE:
@@ -61,6 +60,8 @@ class Pipeline:
         return make_verdict(Category.BENIGN, image_type=image_type)
 
 
-module = types.ModuleType("inference_worker.pipeline")
-module.current = lambda _folder: Pipeline()  # type: ignore[attr-defined]
-sys.modules["inference_worker.pipeline"] = module
+def module() -> types.ModuleType:
+    """Return what takes the place of `inference_worker.pipeline`."""
+    made = types.ModuleType("inference_worker.pipeline")
+    made.current = lambda _folder: Pipeline()  # type: ignore[attr-defined]
+    return made

@@ -19,7 +19,7 @@ from tests.factories import make_analysis, make_upload
 from tests.faults.processes import Worker, wait_until
 from tests.faults.scripted import Behaviour
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
 StartWorker = Callable[..., Worker]
 
 
@@ -33,7 +33,7 @@ def now(analysis: Analysis) -> Analysis:
     return Analysis.objects.select_related("result").get(id=analysis.id)
 
 
-def wait_for(analysis: Analysis, *statuses: Status, worker: Worker, within: float = 30) -> Analysis:
+def wait_for(analysis: Analysis, *statuses: Status, worker: Worker, within: float = 90) -> Analysis:
     wait_until(lambda: now(analysis).status in statuses, within=within, why=worker.text())
     return now(analysis)
 
@@ -98,7 +98,7 @@ def test_a_poison_image_is_put_away_after_three_attempts_and_the_next_one_works(
 ) -> None:
     worker = start_worker()
     poison = submit(Behaviour.KILL_THE_CHILD)
-    done = wait_for(poison, Status.FAILED, worker=worker, within=60)
+    done = wait_for(poison, Status.FAILED, worker=worker, within=150)
     assert (done.error_code, done.attempts) == ("too_many_attempts", 3)
     healthy = submit(Behaviour.FINISH)
     wait_for(healthy, Status.COMPLETED, worker=worker)
