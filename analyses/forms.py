@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django import forms
 from django.conf import settings
-from django.core.files.uploadedfile import UploadedFile
 from django.utils.translation import gettext_lazy as _
 
 from analyses import wording
@@ -14,6 +13,8 @@ from analyses.models import BodySite, HoldKind, Lesion
 from inference_worker.verdict import ImageType
 
 if TYPE_CHECKING:
+    from django.core.files.uploadedfile import UploadedFile
+
     from accounts.models import User
 
 ACCEPT: Final = "image/jpeg,image/png,image/webp,image/tiff,image/heic,image/heif"
@@ -31,7 +32,7 @@ class PicturesField(forms.FileField):
 
     widget = PicturesInput
 
-    def clean(self, data: Any, initial: Any = None) -> list[UploadedFile]:
+    def clean(self, data: Any, initial: Any = None) -> list[UploadedFile[Any]]:  # noqa: ARG002 - Django's signature
         """Return the files that came, possibly none."""
         files = data if isinstance(data, list | tuple) else [data]
         return [file for file in files if file]
@@ -63,7 +64,9 @@ class UploadForm(forms.Form):
     lesion = forms.ChoiceField(label=_("Which mole or mark is it?"), required=False)
     new_lesion = forms.CharField(
         label=_("Name of the new one"),
-        help_text=_("Words by which you will know it again, such as “left shoulder, the dark one”."),
+        help_text=_(
+            "Words by which you will know it again, such as “left shoulder, the dark one”."
+        ),
         required=False,
         max_length=80,
     )

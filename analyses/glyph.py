@@ -7,7 +7,6 @@ heights on a map. Made of stored numbers only; drawn as SVG by `templates/compon
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -16,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 BANDS: Final = 5
@@ -178,7 +179,7 @@ def _above(field: list[list[float]], level: float, cell: float) -> str:
     Marching squares on the field with a rim below the level around it, so that every loop closes.
     A cut edge is left by exactly one cell and entered by exactly one, which links the loops.
     """
-    low = min(level - 1.0, min(map(min, field)))
+    low = min(level - 1.0, *map(min, field))
     wide = len(field[0]) + 2
     rimmed = [[low] * wide, *([low, *row, low] for row in field), [low] * wide]
     following: dict[Edge, Edge] = {}
@@ -208,7 +209,7 @@ def _above(field: list[list[float]], level: float, cell: float) -> str:
 def _cuts(
     i: int, j: int, corners: tuple[float, float, float, float], level: float
 ) -> list[tuple[Edge, Point, bool]]:
-    """Walk round a cell: each edge that the level cuts, where, and whether the walk leaves there."""
+    """Walk round a cell: the edges that the level cuts, where, and whether the walk leaves."""
     places = ((i, j), (i + 1, j), (i + 1, j + 1), (i, j + 1))
     edges: tuple[Edge, ...] = (("h", i, j), ("v", i + 1, j), ("h", i, j + 1), ("v", i, j))
     cuts = []

@@ -134,7 +134,7 @@ def entry(analysis: Analysis, *, withheld: bool = False) -> Entry:
     """
     if withheld:
         blank = glyph_of(None, None, width=analysis.width, height=analysis.height)
-        return Entry(analysis, blank, None, None, "", "waiting", _("Your opinion first"), None)
+        return Entry(analysis, blank, None, None, "", "waiting", _("Your opinion first"), "")
     result = analysis.result
     glyph = glyph_of(
         result.outline if result else None,
@@ -261,7 +261,10 @@ def _members_words(result: Result) -> str:
         % {"same": same, "total": len(shares)}
     )
     if lowest == highest:
-        return _("%(agree)s Each of them expects skin cancer in %(share)s.") % {"agree": agree, "share": lowest}
+        return _("%(agree)s Each of them expects skin cancer in %(share)s.") % {
+            "agree": agree,
+            "share": lowest,
+        }
     return _("%(agree)s Their own numbers for skin cancer run from %(lowest)s to %(highest)s.") % {
         "agree": agree,
         "lowest": lowest,

@@ -38,8 +38,7 @@ def sample_shape(seed: int) -> tuple[list[tuple[float, float]], list[list[float]
         [
             min(
                 1.0,
-                math.exp(-((i - peak[0]) ** 2 + (j - peak[1]) ** 2) / 3.2)
-                + 0.12 * chance.random(),
+                math.exp(-((i - peak[0]) ** 2 + (j - peak[1]) ** 2) / 3.2) + 0.12 * chance.random(),
             )
             for i in range(GRID)
         ]
@@ -60,8 +59,9 @@ def sample_result(category: Category, seed: int) -> Result:
     p = {"melanoma": 0.996, "malignant": 0.994, "suspicious": 0.41, "benign": 0.004}[category]
     chance = random.Random(seed)  # noqa: S311 - a drawing, not a secret
     shape, grid = sample_shape(seed)
+    spread = 0.24 if category is Category.SUSPICIOUS else 0.004
     members = [
-        {"p_malignant": min(1.0, max(0.0, p + chance.uniform(-0.004, 0.004) * (60 if category == "suspicious" else 1)))}  # noqa: E501
+        {"p_malignant": min(1.0, max(0.0, p + chance.uniform(-spread, spread)))}
         for _member in range(5)
     ]
     votes = dict.fromkeys((c.value for c in Category), 0)
@@ -114,8 +114,12 @@ def sample_analysis(number: int, status: Status, **fields: Any) -> Analysis:
 class SampleForm(forms.Form):
     """One field of each kind."""
 
-    name = forms.CharField(label="Name of the lesion", help_text="Words by which you know it again.")
-    site = forms.ChoiceField(label="Where on the body?", choices=[("", "Not stated"), ("leg", "Leg")])
+    name = forms.CharField(
+        label="Name of the lesion", help_text="Words by which you know it again."
+    )
+    site = forms.ChoiceField(
+        label="Where on the body?", choices=[("", "Not stated"), ("leg", "Leg")]
+    )
     how = forms.ChoiceField(
         label="How was the photo taken?",
         choices=[("d", "Through a dermatoscope"), ("c", "With a phone")],

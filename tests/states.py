@@ -46,9 +46,7 @@ def make_state(owner: User, status: Status, *, age_days: float = 0, **fields: An
 
 def seed(owner: User) -> dict[str, Analysis]:
     """Store every state under `owner`; returns them by a name for the file of the picture."""
-    shoulder = Lesion.objects.create(
-        owner=owner, name=NAMES[0], body_site=BodySite.POSTERIOR_TORSO
-    )
+    shoulder = Lesion.objects.create(owner=owner, name=NAMES[0], body_site=BodySite.POSTERIOR_TORSO)
     calf = Lesion.objects.create(owner=owner, name=NAMES[1], body_site=BodySite.LOWER_EXTREMITY)
     Lesion.objects.create(owner=owner, name=NAMES[2], body_site=BodySite.HEAD_NECK)
     states: dict[str, Analysis] = {}

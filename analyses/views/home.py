@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponse
+from typing import TYPE_CHECKING
+
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from analyses.models import Analysis, Lesion
 from analyses.presentation import entries
 from analyses.views.access import clinical, person
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, HttpResponse
 
 RECENT = 6
 

@@ -123,6 +123,8 @@ def consent(request: HttpRequest) -> HttpResponse:
                 consents.give_health_data_consent(user)
         messages.success(request, _("You gave your consent. You can send photos again."))
         return redirect("analyses:privacy")
+    if request.POST.get("act") != "withdraw":
+        return redirect("analyses:consent")
     erasure.withdraw_consent(user)
     messages.success(
         request, _("Your consent is withdrawn. Nothing new is processed, kept back or shared.")

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.contrib import messages
-from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -24,6 +23,8 @@ from analyses.models import Analysis, HoldKind, Lesion
 from analyses.views.access import clinical, person
 
 if TYPE_CHECKING:
+    from django.core.files.uploadedfile import UploadedFile
+
     from accounts.models import User
 
 
@@ -65,7 +66,7 @@ def upload(request: HttpRequest) -> HttpResponse:
 
 def _submit_all(owner: User, form: UploadForm) -> tuple[list[Analysis], list[Refused]]:
     data = form.cleaned_data
-    files: list[UploadedFile] = data["files"]
+    files: list[UploadedFile[Any]] = data["files"]
     lesion = form.existing_lesion()
     accepted, refused = [], []
     for number, file in enumerate(files):

@@ -1,7 +1,7 @@
 """All clinical wording: reviewed text, in one place, translatable.
 
-Never in here: "safe", "all clear", "harmless", "diagnosis", a certainty, or a bare percentage where a
-natural frequency ("about 6 in 100") belongs. `tests/analyses_pages` holds the pages to it.
+Never in here: "safe", "all clear", "harmless", "diagnosis", a certainty, or a bare percentage where
+a natural frequency ("about 6 in 100") belongs. `tests/analyses_pages` holds the pages to it.
 """
 
 from analyses.wording.consents import HOLD_CHOICES, HOLD_WORDING_VERSION, HoldChoice

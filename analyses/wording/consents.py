@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
 HOLD_WORDING_VERSION: Final = "2026-11"
-"""Raise it with every change of the words below: each consent records the version it was given to."""
+"""Raise it with every change of the words below: a consent records the version it was given to."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,10 +141,10 @@ _UNKNOWN_FAILURE: Final = Refusal(
 
 
 def rejection_of(code: str) -> Refusal:
-    """Return the wording of a rejection's code; a code without words of its own gets general ones."""
+    """Return the wording of a rejection's code; general words for an unknown one."""
     return _REJECTIONS.get(code, _UNKNOWN_REJECTION)
 
 
 def failure_of(code: str) -> Refusal:
-    """Return the wording of a failure's code; a code without words of its own gets general ones."""
+    """Return the wording of a failure's code; general words for an unknown one."""
     return _FAILURES.get(code, _UNKNOWN_FAILURE)

@@ -53,9 +53,7 @@ MEASUREMENTS: Final[dict[str, tuple[StrOrPromise, StrOrPromise]]] = {
     ),
     "diameter_px": (
         _("Longest diameter"),
-        _(
-            "In pixels of your photo. Without a ruler in the picture it says nothing in millimetres."
-        ),
+        _("In pixels of your photo. Without a ruler in it, that says nothing in millimetres."),
     ),
     "area_share": (
         _("Share of the picture"),
