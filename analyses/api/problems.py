@@ -26,6 +26,8 @@ INTAKE_STATUS: Final[dict[str, int]] = {
     refused.UnsupportedTypeError.code: status.HTTP_415_UNSUPPORTED_MEDIA_TYPE,
     refused.StorageUnavailableError.code: status.HTTP_503_SERVICE_UNAVAILABLE,
     refused.DecoderUnavailableError.code: status.HTTP_503_SERVICE_UNAVAILABLE,
+    refused.QuotaExceededError.code: status.HTTP_429_TOO_MANY_REQUESTS,
+    refused.TooManyPendingError.code: status.HTTP_429_TOO_MANY_REQUESTS,
     refused.IdempotencyConflictError.code: status.HTTP_409_CONFLICT,
     refused.IdempotencyKeyTooLongError.code: status.HTTP_400_BAD_REQUEST,
 }
@@ -91,14 +93,21 @@ def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response:
 
 def not_found(_request: HttpRequest, **_: str) -> JsonResponse:
     """Answer for API addresses that do not exist."""
-    body = problem_body(404, "not_found", "There is nothing at this address.")
-    return JsonResponse(body, status=404, content_type=CONTENT_TYPE)
+    return problem_response(404, code="not_found", detail="There is nothing at this address.")
+
+
+def problem_response(http_status: int, *, code: str, detail: str) -> JsonResponse:
+    """Answer with a problem where no view of the framework is at work."""
+    body = problem_body(http_status, code, detail)
+    return JsonResponse(body, status=http_status, content_type=CONTENT_TYPE)
 
 
 def _intake(error: refused.IntakeError) -> Response:
     http_status = INTAKE_STATUS.get(error.code, OTHER_INTAKE_STATUS)
     response = _response(http_status, error.code, error.message)
-    if http_status == status.HTTP_503_SERVICE_UNAVAILABLE:
+    if error.retry_after is not None:
+        response["Retry-After"] = str(error.retry_after)
+    elif http_status == status.HTTP_503_SERVICE_UNAVAILABLE:
         response["Retry-After"] = RETRY_AFTER
     return response
 
