@@ -29,6 +29,7 @@ class Behaviour(IntEnum):
     IGNORE_THE_SOFT_LIMIT = 103
     SLEEP = 104
     RUN_OUT_OF_MEMORY = 105
+    RAISE = 106
 
 
 class Pipeline:
@@ -55,6 +56,8 @@ class Pipeline:
                         continue
             case Behaviour.SLEEP:
                 time.sleep(60)
+            case Behaviour.RAISE:
+                raise ValueError("an error that nobody named")
             case Behaviour.RUN_OUT_OF_MEMORY:
                 np.ones((1 << 20, 1 << 20, 1 << 10))
         return make_verdict(Category.BENIGN, image_type=image_type)
