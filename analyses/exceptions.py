@@ -22,6 +22,7 @@ class IntakeError(Exception):
 
     code: ClassVar[str] = "refused"
     facts: dict[str, Any]
+    retry_after: int | None = None  # s, where trying again can help
 
     def __new__(cls, *args: Any, **facts: Any) -> Self:
         """Keep the keywords."""
@@ -206,6 +207,38 @@ class DecoderUnavailableError(IntakeError):
         super().__init__(
             _("Too many pictures are being read just now, and yours was not kept. Try again later.")
         )
+
+
+class QuotaExceededError(IntakeError):
+    """As many photos today as one person may send."""
+
+    code = "quota_exceeded"
+
+    def __init__(self, *, limit: int, retry_after: int) -> None:
+        super().__init__(
+            _(
+                "You have sent %(limit)d photos within a day, which is as many as one person may. "
+                "Try again tomorrow; if a mole worries you, see a doctor and do not wait."
+            )
+            % {"limit": limit}
+        )
+        self.retry_after = retry_after
+
+
+class TooManyPendingError(IntakeError):
+    """As many photos waiting as one person may have, so that others get their turn."""
+
+    code = "too_many_pending"
+
+    def __init__(self, *, limit: int, retry_after: int) -> None:
+        super().__init__(
+            _(
+                "%(limit)d of your photos are still being analysed, which is as many as one person "
+                "may have waiting. Send this one when some of them are finished."
+            )
+            % {"limit": limit}
+        )
+        self.retry_after = retry_after
 
 
 class StorageUnavailableError(IntakeError):

@@ -12,8 +12,10 @@ from django.core.files.uploadedfile import UploadedFile
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from analyses import decoding, images, queue, storage
+from accounts.consent import has_withdrawn
+from analyses import decoding, images, queue, quota, storage, trace
 from analyses.exceptions import (
+    ConsentWithdrawnError,
     IdempotencyConflictError,
     IdempotencyKeyTooLongError,
     StorageUnavailableError,
@@ -51,10 +53,13 @@ def submit(
     """
     if idempotency_key and len(idempotency_key) > MAX_IDEMPOTENCY_KEY:
         raise IdempotencyKeyTooLongError(limit=MAX_IDEMPOTENCY_KEY)
+    if has_withdrawn(owner):
+        raise ConsentWithdrawnError
     data = _read(upload)
     sha256 = hashlib.sha256(data).hexdigest()
     if idempotency_key and (earlier := _earlier(owner, idempotency_key, sha256)):
         return earlier
+    quota.check(owner)
     check_agreement(
         sniff(data),
         name=getattr(upload, "name", None) or "",
@@ -94,6 +99,7 @@ def _store(decoded: DecodedImage, fields: dict[str, Any]) -> Analysis:
     try:
         with transaction.atomic():
             analysis = Analysis.objects.create(id=analysis_id, image_key=wrapped_key, **fields)
+            trace.uploaded(analysis)
             transaction.on_commit(lambda: queue.enqueue(analysis_id))
     except BaseException:
         storage.delete(analysis_id)

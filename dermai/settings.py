@@ -96,6 +96,8 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "dermai.logs.RequestLogMiddleware",
+    "dermai.security_headers.SecurityHeadersMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "dermai.body_limit.BodyLimitMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -184,6 +186,9 @@ ERASURE_LOG = Path(env.str("ERASURE_LOG", default=str(DERMAI_HOME / "erasures.lo
 UPLOAD_MAX_BYTES: int = env.int("UPLOAD_MAX_BYTES", default=20 * 1024 * 1024)
 UPLOAD_MAX_PIXELS: int = env.int("UPLOAD_MAX_PIXELS", default=25_000_000)
 UPLOAD_MIN_SIDE = 96  # px, the short side
+# For one person; 0 is no limit.
+UPLOADS_PER_DAY: int = env.int("UPLOADS_PER_DAY", default=300)
+MAX_PENDING_PER_USER: int = env.int("MAX_PENDING_PER_USER", default=30)
 # Decoding happens in a process of its own with these limits, so many at once for each web process.
 # The dearest picture of 25 MP, a lossless WebP, takes 545 MB and 1.2 s of the processor.
 DECODE_MEMORY_LIMIT: int = env.int("DECODE_MEMORY_LIMIT", default=640 * 1024 * 1024)
@@ -374,7 +379,21 @@ STORAGES = {
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"ids": {"()": "dermai.logs.IdsFilter"}},
+    "formatters": {
+        "line": {
+            "format": "%(asctime)s %(levelname)s %(name)s %(request_id)s %(task_id)s %(message)s"
+        },
+        "json": {"()": "dermai.logs.JsonFormatter"},
+    },
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "filters": ["ids"],
+            "formatter": env.str("LOG_FORMAT", default="line" if EMBEDDED else "json"),
+        }
+    },
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+    # These log whole addresses, and those hold ids: what became of a request is logged by route.
+    "loggers": {"django.request": {"level": "ERROR"}, "django.server": {"level": "ERROR"}},
 }

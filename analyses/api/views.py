@@ -87,6 +87,7 @@ class AnalysisList(AnalysesOfThePerson):
             413: PROBLEM,
             415: PROBLEM,
             422: PROBLEM,
+            429: PROBLEM,
             503: PROBLEM,
         },
     )

@@ -1,0 +1,46 @@
+"""How much one person may send: so many photos a day, and so many waiting at once.
+
+The second number is what keeps the queue fair: nobody waits behind more than so many photos of one
+other person. Two requests at the same moment may both take the last place.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from django.conf import settings
+from django.utils import timezone
+
+from accounts.audit.models import Action, AuditEvent
+from analyses.exceptions import QuotaExceededError, TooManyPendingError
+from analyses.models import Analysis
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+WINDOW: Final = timedelta(days=1)
+LOOK_AGAIN: Final = 60  # s
+
+
+def check(owner: User) -> None:
+    """Refuse one photo more than allowed; a limit of 0 is none.
+
+    Uploads are counted in the trail: deleting an analysis gives nothing back. Raises
+    `QuotaExceededError`, `TooManyPendingError`.
+    """
+    pending: int = settings.MAX_PENDING_PER_USER
+    if pending and Analysis.objects.filter(owner=owner).pending().count() >= pending:
+        raise TooManyPendingError(limit=pending, retry_after=LOOK_AGAIN)
+    daily: int = settings.UPLOADS_PER_DAY
+    if not daily:
+        return
+    now = timezone.now()
+    sent = AuditEvent.objects.filter(
+        actor_id=owner.pk, action=Action.UPLOADED, at__gt=now - WINDOW
+    ).order_by("-id")
+    oldest_that_counts = sent.values_list("at", flat=True)[daily - 1 : daily].first()
+    if oldest_that_counts is not None:
+        wait = math.ceil((oldest_that_counts + WINDOW - now).total_seconds())
+        raise QuotaExceededError(limit=daily, retry_after=max(wait, 1))

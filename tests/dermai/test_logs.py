@@ -1,0 +1,94 @@
+"""Log lines name request and task, and say nothing clinical."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import uuid
+from typing import Any
+
+import pytest
+from celery import current_app, shared_task
+from celery.app.trace import build_tracer
+from django.test import Client
+from pytest_django.fixtures import Settings
+
+from dermai import logs
+from tests.factories import make_user
+
+
+def record(message: str = "hello", **fields: Any) -> logging.LogRecord:
+    made = logging.LogRecord("dermai.test", logging.INFO, __file__, 1, message, (), None)
+    vars(made).update(fields)
+    logs.IdsFilter().filter(made)
+    return made
+
+
+def formatted(made: logging.LogRecord) -> dict[str, str]:
+    text = logs.JsonFormatter().format(made)
+    assert "\n" not in text
+    found: dict[str, str] = json.loads(text)
+    return found
+
+
+def test_a_line_break_in_a_message_forges_no_second_line() -> None:
+    assert formatted(record('one\n{"level": "INFO"}'))["message"].startswith("one\n")
+
+
+def test_an_error_keeps_its_traceback() -> None:
+    try:
+        int("broken")
+    except ValueError:
+        made = record(exc_info=sys.exc_info())
+    assert "ValueError: invalid literal" in formatted(made)["exception"]
+
+
+def test_a_request_is_answered_and_logged_with_one_id_and_no_address(
+    client: Client, db: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    client.force_login(make_user())
+    analysis = uuid.uuid4()
+    with caplog.at_level(logging.INFO, logger="dermai.logs"):
+        answer = client.get(f"/analyses/{analysis}/?q=secret-words")
+    assert len(answer["X-Request-ID"]) == 32
+    [line] = [one.getMessage() for one in caplog.records if one.name == "dermai.logs"]
+    assert line.startswith("GET analyses:detail 404 in ")
+    assert str(analysis) not in caplog.text
+    assert "secret-words" not in caplog.text
+    assert logs.current_request.get() == ""
+
+
+def test_a_strangers_request_id_is_taken_over_from_a_trusted_proxy_only(
+    client: Client, settings: Settings
+) -> None:
+    given = {"X-Request-ID": "abcdef0123456789"}
+    assert client.get("/healthz", headers=given)["X-Request-ID"] != "abcdef0123456789"
+    settings.TRUSTED_PROXIES = 1
+    assert client.get("/healthz", headers=given)["X-Request-ID"] == "abcdef0123456789"
+    forged = {"X-Request-ID": "x" * 65}
+    assert client.get("/healthz", headers=forged)["X-Request-ID"] != "x" * 65
+
+
+def test_a_task_is_logged_under_its_own_id_and_its_requests(
+    inference_queue: None, settings: Settings
+) -> None:
+    seen: list[logging.LogRecord] = []
+
+    @shared_task(name="tests.dermai.look")
+    def look() -> None:
+        seen.append(record())
+
+    token = logs.current_request.set("abcdef0123456789")
+    current_app.send_task("tests.dermai.look", queue="maintenance")
+    logs.current_request.reset(token)
+    with current_app.connection_for_read() as connection:
+        message = connection.SimpleQueue("maintenance").get(timeout=5)
+        message.ack()
+    assert message.headers[logs.MESSAGE_HEADER] == "abcdef0123456789"
+    task = current_app.tasks["tests.dermai.look"]
+    request = {"id": "t-1", logs.MESSAGE_HEADER: "abcdef0123456789"}
+    build_tracer(task.name, task, app=current_app)("t-1", (), {}, request)
+    assert seen[0].__dict__["task_id"] == "t-1"
+    assert seen[0].__dict__["request_id"] == "abcdef0123456789"
+    assert logs.current_task.get() == ""
