@@ -28,8 +28,6 @@ INTAKE_STATUS: Final[dict[str, int]] = {
     refused.DecoderUnavailableError.code: status.HTTP_503_SERVICE_UNAVAILABLE,
     refused.QuotaExceededError.code: status.HTTP_429_TOO_MANY_REQUESTS,
     refused.TooManyPendingError.code: status.HTTP_429_TOO_MANY_REQUESTS,
-    refused.QuotaExceededError.code: status.HTTP_429_TOO_MANY_REQUESTS,
-    refused.TooManyPendingError.code: status.HTTP_429_TOO_MANY_REQUESTS,
     refused.IdempotencyConflictError.code: status.HTTP_409_CONFLICT,
     refused.IdempotencyKeyTooLongError.code: status.HTTP_400_BAD_REQUEST,
 }
