@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from allauth.account import app_settings
 from allauth.account.adapter import get_adapter
 from allauth.account.utils import has_verified_email
+from allauth.mfa.base.internal.flows import check_rate_limit
 from django.core.exceptions import ValidationError
 from django.urls import path
 from django.utils import timezone
@@ -20,7 +21,7 @@ from rest_framework.exceptions import AuthenticationFailed, NotFound, Permission
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts import tokens
+from accounts import second_factor, tokens
 from accounts.authentication import SCHEME
 from accounts.models import ApiToken, User
 
@@ -127,7 +128,6 @@ def _authenticate(request: Request, *, email: str, password: str, otp: str = "")
 
     One answer for an unknown address, a wrong password and a closed account.
     """
-    del otp
     django_request = request._request  # noqa: SLF001 - the documented way to the request below
     try:
         user = get_adapter().authenticate(django_request, email=email.lower(), password=password)
@@ -142,7 +142,31 @@ def _authenticate(request: Request, *, email: str, password: str, otp: str = "")
         raise PermissionDenied(
             _("Follow the link in the e-mail that we sent you first."), code="email_not_verified"
         )
+    _require_second_factor(user, otp)
     return cast("User", user)
+
+
+def _require_second_factor(user: User, otp: str) -> None:
+    """Refuse unless `otp` is right, where the account has a second factor or must have one."""
+    if second_factor.is_missing(user):
+        raise PermissionDenied(
+            _("Set up the second factor on the pages first."), code="second_factor_missing"
+        )
+    if user.second_factor_since is None:
+        return
+    if not otp:
+        raise AuthenticationFailed(
+            _("Send the code of your second factor as `otp`."), code="otp_required"
+        )
+    try:
+        forget_failures = check_rate_limit(user)
+    except ValidationError as error:
+        raise Throttled(wait=THROTTLE_WAIT) from error
+    if not second_factor.verify(user, otp):
+        raise AuthenticationFailed(
+            _("The code is wrong or has been used already."), code="invalid_otp"
+        )
+    forget_failures()
 
 
 urlpatterns = [

@@ -9,7 +9,7 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.exceptions import AuthenticationFailed
 
-from accounts import tokens
+from accounts import second_factor, tokens
 
 if TYPE_CHECKING:
     from rest_framework.request import Request
@@ -30,6 +30,10 @@ class TokenAuthentication(BaseAuthentication):
         token = tokens.find(parts[1].decode("latin-1")) if len(parts) == 2 else None  # noqa: PLR2004 - scheme and token
         if token is None:
             raise AuthenticationFailed(_("The token is unknown, expired or revoked."))
+        if second_factor.is_missing(token.user):
+            raise AuthenticationFailed(
+                _("Set up the second factor on the pages first."), code="second_factor_missing"
+            )
         return token.user, token
 
     def authenticate_header(self, request: Request) -> str:

@@ -30,7 +30,7 @@ else:  # generic in the stubs alone
     UserForm = forms.ModelForm
 
 
-class _Plain(forms.Form):
+class PlainForm(forms.Form):
     """Takes the placeholders away: they vanish while typing, the label above stays."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -41,7 +41,7 @@ class _Plain(forms.Form):
                 field.label = _("E-mail address")
 
 
-class SignupForm(_Plain, allauth_forms.SignupForm):  # type: ignore[misc]  # untyped library
+class SignupForm(PlainForm, allauth_forms.SignupForm):  # type: ignore[misc]  # untyped library
     """Sign-up of a patient, with the consent to the processing of health data."""
 
     health_data = forms.BooleanField(label=HEALTH_DATA_LABEL, help_text=HEALTH_DATA_HINT)
@@ -86,23 +86,23 @@ class SignupForm(_Plain, allauth_forms.SignupForm):  # type: ignore[misc]  # unt
         give_health_data_consent(user)
 
 
-class LoginForm(_Plain, allauth_forms.LoginForm):  # type: ignore[misc]  # untyped library
+class LoginForm(PlainForm, allauth_forms.LoginForm):  # type: ignore[misc]  # untyped library
     """Sign-in with address and password."""
 
 
-class ResetPasswordForm(_Plain, allauth_forms.ResetPasswordForm):  # type: ignore[misc]
+class ResetPasswordForm(PlainForm, allauth_forms.ResetPasswordForm):  # type: ignore[misc]
     """Asks for the link that sets a new password."""
 
 
-class ResetPasswordKeyForm(_Plain, allauth_forms.ResetPasswordKeyForm):  # type: ignore[misc]
+class ResetPasswordKeyForm(PlainForm, allauth_forms.ResetPasswordKeyForm):  # type: ignore[misc]
     """Sets a new password, from the link."""
 
 
-class ChangePasswordForm(_Plain, allauth_forms.ChangePasswordForm):  # type: ignore[misc]
+class ChangePasswordForm(PlainForm, allauth_forms.ChangePasswordForm):  # type: ignore[misc]
     """Sets a new password, signed in."""
 
 
-class ReauthenticateForm(_Plain, allauth_forms.ReauthenticateForm):  # type: ignore[misc]
+class ReauthenticateForm(PlainForm, allauth_forms.ReauthenticateForm):  # type: ignore[misc]
     """Asks for the password again before something that matters."""
 
 

@@ -51,7 +51,10 @@ def send_invitation(user: User, request: HttpRequest) -> None:
 
 
 def change_role(user: User, role: Role, *, by: User) -> None:
-    """Give `user` another role, from the next request on. Raises `LastAdminError`."""
+    """Give `user` another role, from the next request on. Raises `LastAdminError`.
+
+    Tokens end: they were given under the rules of the role before.
+    """
     with transaction.atomic():
         locked = User.objects.select_for_update().get(pk=user.pk)
         before = locked.role
@@ -60,6 +63,7 @@ def change_role(user: User, role: Role, *, by: User) -> None:
         if before == Role.ADMIN:
             require_another_admin(locked)
         User.objects.filter(pk=user.pk).update(role=role)
+        ApiToken.objects.filter(user=user, revoked_at=None).update(revoked_at=timezone.now())
         record(
             Action.ROLE_CHANGED,
             actor=by,

@@ -1,12 +1,17 @@
-"""Writes sign-in, sign-out and changes of the password to the trail."""
+"""Writes sign-in, sign-out and changes of the credentials to the trail; follows the factors."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from allauth.account.signals import password_changed, password_reset, password_set
+from allauth.mfa.models import Authenticator
+from allauth.mfa.signals import authenticator_added, authenticator_removed
+from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
+from django.db.models.signals import post_delete, post_save
 from django.dispatch import receiver
+from django.utils import timezone
 
 from accounts.audit.chain import record
 from accounts.audit.models import Action
@@ -14,6 +19,8 @@ from accounts.models import User
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from django.http import HttpRequest
 
 
 @receiver(user_logged_in)
@@ -38,3 +45,32 @@ def _sign_in_failed(credentials: Mapping[str, Any], **_: Any) -> None:
 @receiver([password_changed, password_reset, password_set])
 def _password_changed(user: User, **_: Any) -> None:
     record(Action.PASSWORD_CHANGED, actor=user, subject_id=user.pk)
+
+
+@receiver([post_save, post_delete], sender=Authenticator)
+def _follow_second_factor(instance: Authenticator, **_: Any) -> None:
+    """Note on the account whether it has a second factor. Recovery codes alone are none."""
+    factors = Authenticator.objects.filter(user_id=instance.user_id).exclude(
+        type=Authenticator.Type.RECOVERY_CODES
+    )
+    account = User.objects.filter(pk=instance.user_id)
+    if factors.exists():
+        account.filter(second_factor_since=None).update(second_factor_since=timezone.now())
+    else:
+        account.update(second_factor_since=None)
+
+
+@receiver([authenticator_added, authenticator_removed])
+def _second_factor_changed(
+    request: HttpRequest, user: User, authenticator: Authenticator, **_: Any
+) -> None:
+    """Keep this session, which has shown the password; every other one has ended."""
+    user.refresh_from_db(fields=["second_factor_since"])
+    update_session_auth_hash(request, user)
+    record(
+        Action.MFA_CHANGED,
+        actor=user,
+        subject_id=user.pk,
+        object_type=authenticator.type,
+        details={"active": user.second_factor_since is not None},
+    )

@@ -39,6 +39,8 @@ SECRET_KEY: str = (
     if EMBEDDED
     else env.str("SECRET_KEY")
 )
+# Older keys that still open sessions and read what they encrypted, while a new one takes over.
+SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", default=[])
 # Wrapping keys of the images in flight, newest first: the first wraps, any may unwrap.
 IMAGE_MASTER_KEYS: list[str] = (
     env.list("IMAGE_MASTER_KEYS", default=[]) or [local_secret(DERMAI_HOME / "master.key")]
@@ -86,6 +88,7 @@ INSTALLED_APPS = [
     "django.forms",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
     "csp",
     "django_htmx",
     "rest_framework",
@@ -111,6 +114,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "accounts.middleware.SecondFactorMiddleware",
     "analyses.denials.DenialMiddleware",
 ]
 
@@ -280,6 +284,17 @@ ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = True
 ACCOUNT_SESSION_REMEMBER = False
 ACCOUNT_EMAIL_SUBJECT_PREFIX = "DermAI: "
 ACCOUNT_EMAIL_NOTIFICATIONS = True
+MFA_ADAPTER = "accounts.second_factor.MFAAdapter"
+MFA_FORMS = {
+    "authenticate": "accounts.mfa_forms.AuthenticateForm",
+    "reauthenticate": "accounts.mfa_forms.ReauthenticateForm",
+    "activate_totp": "accounts.mfa_forms.ActivateTOTPForm",
+}
+MFA_TOTP_ISSUER = "DermAI"
+MFA_TOTP_TOLERANCE = 1  # periods of 30 s before and after: clocks differ, and typing takes time
+MFA_RECOVERY_CODES_SHOW_ONCE = True
+# Embedded, no mail leaves the machine, so nobody can confirm an address.
+MFA_ALLOW_UNVERIFIED_EMAIL = EMBEDDED
 API_TOKEN_DAYS: int = env.int("API_TOKEN_DAYS", default=30)
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "analyses:dashboard"

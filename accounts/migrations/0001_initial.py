@@ -30,6 +30,7 @@ class Migration(migrations.Migration):
                 ('role', models.CharField(choices=[('patient', 'Patient'), ('dermatologist', 'Dermatologist'), ('admin', 'Administrator')], default='patient', max_length=20, verbose_name='role')),
                 ('language', models.CharField(blank=True, max_length=8, verbose_name='language')),
                 ('is_active', models.BooleanField(default=True, verbose_name='active')),
+                ('second_factor_since', models.DateTimeField(editable=False, null=True)),
                 ('date_joined', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='joined')),
                 ('groups', models.ManyToManyField(blank=True, help_text='The groups this user belongs to. A user will get all permissions granted to each of their groups.', related_name='user_set', related_query_name='user', to='auth.group', verbose_name='groups')),
                 ('user_permissions', models.ManyToManyField(blank=True, help_text='Specific permissions for this user.', related_name='user_set', related_query_name='user', to='auth.permission', verbose_name='user permissions')),

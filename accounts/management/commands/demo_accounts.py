@@ -7,6 +7,7 @@ import os
 import secrets
 from typing import TYPE_CHECKING, Any
 
+from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
@@ -14,6 +15,7 @@ from django.db import transaction
 from accounts.consent import give_health_data_consent
 from accounts.models import Role, User
 from accounts.people import create_account
+from accounts.second_factor import MANDATORY_FOR
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,6 +50,8 @@ class Command(BaseCommand):
             }
             for role in (Role.PATIENT, Role.DERMATOLOGIST, Role.ADMIN)
         }
+        for role in MANDATORY_FOR:
+            accounts[role.value]["totp_secret"] = generate_totp_secret()
         # The file comes first: accounts whose passwords nobody knows would lock the first user out.
         write_private(path, json.dumps(accounts, indent=2) + "\n")
         with transaction.atomic():
@@ -60,6 +64,8 @@ class Command(BaseCommand):
                     name=name,
                     by=None,
                 )
+                if "totp_secret" in account:
+                    TOTP.activate(user, account["totp_secret"])
                 if role == Role.PATIENT:
                     give_health_data_consent(user)
         self.stdout.write(f"demo accounts: {path}")

@@ -1,0 +1,82 @@
+"""The second factor: who must have one, how its secrets are kept, how a code is spent."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import TYPE_CHECKING, Final, cast
+
+from allauth.mfa import app_settings
+from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.mfa.models import Authenticator
+from cryptography.fernet import Fernet, MultiFernet
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from django.conf import settings
+from django.core.cache import cache
+
+from accounts.models import Role
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+MANDATORY_FOR: Final = frozenset({Role.DERMATOLOGIST, Role.ADMIN})
+_KEY_PURPOSE: Final = b"dermai second factor"
+
+
+def is_mandatory(user: User) -> bool:
+    """Whether `user` must have a second factor: everybody but patients."""
+    return user.role in MANDATORY_FOR
+
+
+def is_missing(user: User) -> bool:
+    """Whether `user` must set one up before anything else."""
+    return is_mandatory(user) and user.second_factor_since is None
+
+
+def verify(user: User, code: str) -> bool:
+    """Whether `code` is right, of the authenticator app or a recovery code; spends it."""
+    typed = Authenticator.objects.filter(user=user).exclude(type=Authenticator.Type.WEBAUTHN)
+    for authenticator in typed:
+        if authenticator.wrap().validate_code(code):
+            if not spend(user, code):
+                return False
+            authenticator.record_usage()
+            return True
+    return False
+
+
+def spend(user: User, code: str) -> bool:
+    """Mark `code` as used; False where it has been already.
+
+    allauth remembers a code for one period only; with the tolerance it is valid for three.
+    """
+    digest = hashlib.sha256("".join(code.split()).encode()).hexdigest()
+    valid_for = (2 * app_settings.TOTP_TOLERANCE + 1) * app_settings.TOTP_PERIOD
+    return bool(cache.add(f"second-factor:{user.pk}:{digest}", 1, timeout=valid_for))
+
+
+class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # untyped library
+    """Encrypts the secrets, and keeps the mandatory factor from being removed."""
+
+    def encrypt(self, text: str) -> str:
+        """Encrypt a secret before it is stored."""
+        return _vault().encrypt(text.encode()).decode("ascii")
+
+    def decrypt(self, encrypted_text: str) -> str:
+        """Decrypt a stored secret."""
+        return _vault().decrypt(encrypted_text.encode("ascii")).decode()
+
+    def can_delete_authenticator(self, authenticator: Authenticator) -> bool:
+        """Whether it may go: not the factor of somebody who must have one."""
+        return not is_mandatory(cast("User", authenticator.user))
+
+
+def _vault() -> MultiFernet:
+    """Return the cipher of the present secret key, which still reads those before it."""
+    keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+    derived = (
+        HKDF(algorithm=SHA256(), length=32, salt=None, info=_KEY_PURPOSE).derive(key.encode())
+        for key in keys
+    )
+    return MultiFernet([Fernet(base64.urlsafe_b64encode(key)) for key in derived])
