@@ -9,6 +9,4 @@ class AnalysesConfig(AppConfig):
 
     def ready(self) -> None:
         """Connect the receivers."""
-        from analyses import signals
-
-        signals.logger.debug("receivers connected")
+        from analyses import signals  # noqa: F401 - connects them

@@ -21,6 +21,8 @@ from analyses.models.analysis import TERMINAL
 
 # A message that was taken is claimed within moments; until then the row still says QUEUED.
 PLAUSIBLE_IN_HAND: Final = timedelta(seconds=60)
+# After an outage thousands may wait; a round must end before its time limit.
+MOST_AT_ONCE: Final = 500
 logger = logging.getLogger(__name__)
 
 
@@ -73,9 +75,8 @@ def enqueue_forgotten() -> int:
     queued = Analysis.objects.filter(status=Status.QUEUED)
     unsent = list(
         queued.filter(enqueued_at__isnull=True)
-        .filter(created_at__lt=timezone.now())
         .order_by("created_at")
-        .values_list("id", flat=True)
+        .values_list("id", flat=True)[:MOST_AT_ONCE]
     )
     waiting = queued.filter(enqueued_at__isnull=False)
     expected = waiting.count()
@@ -85,7 +86,7 @@ def enqueue_forgotten() -> int:
     lost = list(
         waiting.filter(enqueued_at__lt=Now() - _plausible())
         .order_by("enqueued_at")
-        .values_list("id", flat=True)[: max(expected - messages, 0)]
+        .values_list("id", flat=True)[: min(max(expected - messages, 0), MOST_AT_ONCE)]
     )
     for analysis_id in unsent + lost:
         if not queue.enqueue(analysis_id):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 from django.db import transaction
@@ -11,8 +10,6 @@ from django.dispatch import receiver
 
 from analyses import storage
 from analyses.models import Analysis, Result
-
-logger = logging.getLogger(__name__)
 
 
 @receiver(post_delete, sender=Analysis)

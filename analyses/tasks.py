@@ -6,11 +6,9 @@ from typing import Final
 
 from celery import shared_task
 
-from analyses import notices, retention, worker
+import analyses.worker  # noqa: F401 - its receivers watch over the worker that loads this
+from analyses import notices, retention
 from analyses import reconcile as mending
-
-# Names the module whose receivers watch over this worker.
-WATCHED_BY: Final = worker.__name__
 
 SOFT_LIMIT: Final = 50  # s
 HARD_LIMIT: Final = 55  # s
