@@ -181,7 +181,7 @@ RECONCILE_AFTER = 2 * ANALYSIS_TIME_LIMIT
 RECONCILE_EVERY: int = env.int("RECONCILE_EVERY", default=60)  # s
 MAX_ATTEMPTS = 3
 # A worker that has not renewed its lease for so long is taken for dead.
-WORKER_LEASE_TTL: int = env.int("WORKER_LEASE_TTL", default=20)  # s
+WORKER_LEASE_TTL: int = env.int("WORKER_LEASE_TTL", default=60)  # s
 REVIEW_HOLD_DAYS: int = env.int("REVIEW_HOLD_DAYS", default=7)
 # Results older than this are deleted; None keeps them until their owner deletes them.
 RETENTION_DAYS: int | None = env.int("RETENTION_DAYS", default=0) or None
@@ -234,6 +234,9 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_CONCURRENCY = 1
 # A child is a fresh interpreter: nothing of torch's threads and locks is ever forked.
 CELERY_WORKER_POOL_START_METHOD = "spawn"
+# It loads Django anew, which takes a busy machine longer than the 4 s of the default; who is killed
+# for that is replaced by one who is killed for that.
+CELERY_WORKER_PROC_ALIVE_TIMEOUT = 120.0  # s
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 DAILY = 24 * 3600.0  # s
 CELERY_BEAT_SCHEDULE = {

@@ -45,7 +45,7 @@ def lose_all_messages() -> None:
 def test_nothing_to_do_changes_nothing() -> None:
     analysis, claim = make_analysis(), claimed("alive")
     leases.renew("alive", ["inference"])
-    age(claim.analysis_id, "claimed_at", timedelta(seconds=60))
+    age(claim.analysis_id, "claimed_at", timedelta(seconds=90))
     before = list(Analysis.objects.order_by("id").values())
     lose = queue.waiting_messages()
     assert reconcile.reconcile() == Mended()
@@ -94,7 +94,7 @@ def test_a_message_that_was_only_just_sent_may_be_in_a_workers_hand() -> None:
 
 def test_the_work_of_a_worker_whose_lease_lapsed_is_taken_up() -> None:
     claim = claimed("dead")
-    age(claim.analysis_id, "claimed_at", timedelta(seconds=60))
+    age(claim.analysis_id, "claimed_at", timedelta(seconds=90))
     assert reconcile.release_abandoned() == 1
     analysis = Analysis.objects.get()
     assert (analysis.status, analysis.attempts, analysis.claimed_by) == ("QUEUED", 1, "")
@@ -124,7 +124,7 @@ def test_the_third_lost_attempt_is_the_last(image_store: Path) -> None:
 
 def test_without_a_cache_no_lease_counts_as_lapsed(monkeypatch: pytest.MonkeyPatch) -> None:
     claim = claimed("unknown")
-    age(claim.analysis_id, "claimed_at", timedelta(seconds=60))
+    age(claim.analysis_id, "claimed_at", timedelta(seconds=90))
     monkeypatch.setattr(cache, "get_many", _broken)
     assert reconcile.release_abandoned() == 0
 

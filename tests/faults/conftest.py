@@ -11,7 +11,7 @@ from pytest_django.fixtures import Settings
 
 from tests.faults.processes import Worker
 
-LEASE = 3  # s
+LEASE = 8  # s; a loaded machine must be able to renew it in time
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,6 @@ from analyses.models import Analysis, DeletionEvent, Status
 from tests import images
 from tests.factories import make_analysis, make_upload
 from tests.faults.processes import Worker, wait_until
-from tests.inference_worker import tiny
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
 
@@ -19,6 +18,8 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
 def test_a_drawn_lesion_is_judged_by_five_networks_in_a_real_worker(
     start_worker: Callable[..., Worker], image_store: Path, tmp_path: Path
 ) -> None:
+    from tests.inference_worker import tiny  # loads torch
+
     bundle = tmp_path / "bundle"
     bundle.mkdir()
     tiny.write(bundle)
