@@ -55,7 +55,7 @@ def lines(analyses: AnalysisQuerySet) -> Iterator[str]:
 
 def escaped(cell: Any) -> Any:
     """Put an apostrophe before a text that a spreadsheet would run as a formula."""
-    if isinstance(cell, str) and cell.startswith(FORMULA_STARTS):
+    if isinstance(cell, str) and cell.lstrip(" ").startswith(FORMULA_STARTS):
         return f"'{cell}"
     return cell
 
