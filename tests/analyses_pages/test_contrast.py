@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from pathlib import Path
@@ -44,7 +45,7 @@ def tokens() -> dict[str, tuple[str, str]]:
 
 def luminance(oklch: str) -> float:
     """Relative luminance of an OKLCH colour, clipped into sRGB (Ottosson 2020; WCAG 2.2)."""
-    lightness, chroma, hue = (float(v) for v in oklch.split("/")[0].split())
+    lightness, chroma, hue = (float(v) for v in oklch.split("/", maxsplit=1)[0].split())
     a, b = chroma * math.cos(math.radians(hue)), chroma * math.sin(math.radians(hue))
     long = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3
     middle = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3
@@ -84,7 +85,7 @@ def test_the_glyphs_tissue_grows_evenly_away_from_the_page(scheme: int) -> None:
     levels = [float(tokens()[f"tissue-{n}"][scheme].split()[0]) for n in range(6)]
 
     assert levels == sorted(levels, reverse=scheme == 0)
-    steps = [abs(b - a) for a, b in zip(levels, levels[1:], strict=False)]
+    steps = [abs(b - a) for a, b in itertools.pairwise(levels)]
     assert max(steps) < 2 * min(steps)
 
 

@@ -109,7 +109,7 @@ def test_a_lesion_shows_its_course_with_a_table_behind_the_drawing(alice: User, 
     page = see(reverse("analyses:lesion", args=[lesion.pk]))
 
     assert "What the models said over time" in page.text
-    assert len([e for e in page.all("tr")]) == 4
+    assert len(list(page.all("tr"))) == 4
     assert page.title.startswith(f"{lesion.name} · ")
 
 

@@ -20,9 +20,13 @@ if TYPE_CHECKING:
     from pytest_django import DjangoDbBlocker
 
 FORBIDDEN = {
-    "en": re.compile(r"\b(safe|all clear|harmless|diagnos\w+|certain|certainly|healthy)\b", re.I),
-    "es": re.compile(r"\b(segur[oa]s?|inofensiv\w+|diagn[oó]stic\w+|san[oa]s?|certeza)\b", re.I),
-    "ca": re.compile(r"\b(segur[a]?s?|inofensi\w+|diagn[oò]stic\w*|certesa)\b", re.I),
+    "en": re.compile(
+        r"\b(safe|all clear|harmless|diagnos\w+|certain|certainly|healthy)\b", re.IGNORECASE
+    ),
+    "es": re.compile(
+        r"\b(segur[oa]s?|inofensiv\w+|diagn[oó]stic\w+|san[oa]s?|certeza)\b", re.IGNORECASE
+    ),
+    "ca": re.compile(r"\b(segur[a]?s?|inofensi\w+|diagn[oò]stic\w*|certesa)\b", re.IGNORECASE),
 }
 PERCENT = re.compile(r"\d\s?%")
 UNLABELLED = {"hidden", "submit", "button"}

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,8 @@ from pathlib import Path
 from urllib.error import HTTPError
 
 from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.e2e.product import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = os.environ.get("CHROMIUM") or "/usr/bin/chromium"
@@ -171,13 +172,6 @@ def prepare() -> dict[str, str]:
     return pages | {
         name: reverse("analyses:detail", args=[analysis.pk]) for name, analysis in states.items()
     }
-
-
-def free_port() -> int:
-    """Return a port on which nothing listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_for(base: str) -> None:
