@@ -109,6 +109,7 @@ def _account(user: User) -> dict[str, Any]:
         "language": user.language,
         "joined": user.date_joined,
         "last_sign_in": user.last_login,
+        "second_factor_since": user.second_factor_since,
         "consents": list(
             user.consents.values("kind", "wording_version", "given_at", "withdrawn_at")
         ),

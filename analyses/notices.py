@@ -52,8 +52,9 @@ def _send(review: Review) -> None:
             "analyses/email/answered.txt",
             {"name": patient.name, "link": f"{settings.PUBLIC_URL}{path}"},
         )
+        subject = _("There is an answer for you")
         send_mail(
-            f"{settings.ACCOUNT_EMAIL_SUBJECT_PREFIX}{_('There is an answer for you')}",
+            f"{settings.ACCOUNT_EMAIL_SUBJECT_PREFIX}{subject}",
             body,
             settings.DEFAULT_FROM_EMAIL,
             [patient.email],

@@ -18,6 +18,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from accounts import consent as consents
 from accounts.access import private
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from django.http import HttpRequest
 
+YEAR: Final = 365  # days
 READ_AND_POST: Final = ("GET", "HEAD", "POST")
 # Guessing the password here is as good as guessing it at the sign-in.
 RATES: Final = {"erase": "5/10m/user", "export_record": "6/h/user"}
@@ -50,9 +52,9 @@ def privacy(request: HttpRequest) -> HttpResponse:
             "withdrawn": consents.has_withdrawn(user),
             "analyses": Analysis.objects.filter(owner=user).count(),
             "held": Analysis.objects.filter(owner=user, held_until__isnull=False).count(),
-            "retention_days": settings.RETENTION_DAYS,
+            "retention_time": _spelled(settings.RETENTION_DAYS),
             "hold_days": settings.REVIEW_HOLD_DAYS,
-            "trail_days": settings.AUDIT_RETENTION_DAYS,
+            "trail_time": _spelled(settings.AUDIT_RETENTION_DAYS),
         },
     )
 
@@ -162,6 +164,16 @@ def erase(request: HttpRequest) -> HttpResponse:
 def _erase_page(request: HttpRequest, form: EraseForm, status: int = HTTPStatus.OK) -> HttpResponse:
     context = {"form": form, "analyses": person(request).analyses.count()}
     return render(request, "analyses/privacy/erase.html", context, status=status)
+
+
+def _spelled(days: int | None) -> str:
+    """Spell a period: in years where it is whole years."""
+    if not days:
+        return ""
+    years, rest = divmod(days, YEAR)
+    if years and not rest:
+        return ngettext("%(count)d year", "%(count)d years", years) % {"count": years}
+    return ngettext("%(count)d day", "%(count)d days", days) % {"count": days}
 
 
 def _allowed(request: HttpRequest, action: str) -> bool:
