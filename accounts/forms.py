@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from allauth.account import app_settings
 from allauth.account import forms as allauth_forms
@@ -30,6 +30,19 @@ else:  # generic in the stubs alone
     UserForm = forms.ModelForm
 
 
+# What a field says when it was left empty: what to do, not that something is required.
+EMPTY: Final = {
+    "email": _("Enter your e-mail address."),
+    "login": _("Enter your e-mail address."),
+    "password": _("Enter your password."),
+    "password1": _("Enter a new password."),
+    "password2": _("Enter the new password once more."),
+    "oldpassword": _("Enter your present password."),
+    "health_data": _("Tick the box if you agree. Without it there can be no account."),
+    "code": _("Enter the code."),
+}
+
+
 class PlainForm(forms.Form):
     """Takes the placeholders away: they vanish while typing, the label above stays."""
 
@@ -37,6 +50,8 @@ class PlainForm(forms.Form):
         super().__init__(*args, **kwargs)
         for name, field in self.fields.items():
             field.widget.attrs.pop("placeholder", None)
+            if name in EMPTY:
+                field.error_messages["required"] = EMPTY[name]
             if name in {"email", "login"}:
                 field.label = _("E-mail address")
 

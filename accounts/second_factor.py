@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 from typing import TYPE_CHECKING, Final, cast
 
+import qrcode
 from allauth.mfa import app_settings
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
@@ -14,6 +16,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
 from django.core.cache import cache
+from qrcode.image.svg import SvgPathFillImage
 
 from accounts.models import Role
 
@@ -66,6 +69,12 @@ class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # untyped library
     def decrypt(self, encrypted_text: str) -> str:
         """Decrypt a stored secret."""
         return _vault().decrypt(encrypted_text.encode("ascii")).decode()
+
+    def build_totp_svg(self, url: str) -> str:
+        """Draw the key on white: a scanner does not read black on a dark page."""
+        picture = io.BytesIO()
+        qrcode.make(url, image_factory=SvgPathFillImage).save(picture)
+        return picture.getvalue().decode()
 
     def can_delete_authenticator(self, authenticator: Authenticator) -> bool:
         """Whether it may go: not the factor of somebody who must have one."""

@@ -40,11 +40,15 @@ class StoppedError(Exception):
 
 @dataclass(slots=True)
 class Child:
-    """One process to keep running. `grace` s pass between the request to end and the kill."""
+    """One process to keep running. `grace` s pass between the request to end and the kill.
+
+    What the others need while they end says so by `needed`: it ends after them.
+    """
 
     name: str
     command: Sequence[str]
     grace: float = 10.0
+    needed: bool = False
     before: Callable[[], None] | None = None
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
@@ -54,7 +58,7 @@ class Child:
 
 @dataclass(slots=True)
 class Supervisor:
-    """Starts children in order and ends them in the opposite order.
+    """Starts children in order and ends them together.
 
     `folder` is the working directory, `logs` holds a file per child, `say` prints a line.
     """
@@ -143,22 +147,22 @@ class Supervisor:
             raise StoppedError
 
     def end(self) -> None:
-        """End every child: the last started first, those that they depend on last."""
+        """End every child: all at once, and after them those that they need while they end."""
         self.stopping.set()
-        self._end(list(reversed(self.children)))
+        self._end([child for child in self.children if not child.needed])
+        self._end([child for child in self.children if child.needed])
 
     def _end(self, children: Sequence[Child]) -> None:
-        for child in children:
-            process = child.process
-            if process is None:
-                continue
+        running = [(child, child.process) for child in children if child.process is not None]
+        for _, process in running:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
-                deadline = time.monotonic() + child.grace
-                while process.poll() is None:
-                    if self.impatient or time.monotonic() > deadline:
-                        break
-                    time.sleep(0.05)
+        asked_at = time.monotonic()
+        for child, process in running:
+            while process.poll() is None:
+                if self.impatient or time.monotonic() > asked_at + child.grace:
+                    break
+                time.sleep(0.05)
             _kill_group(process.pid, signal.SIGKILL)
             process.wait()
 

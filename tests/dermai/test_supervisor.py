@@ -73,22 +73,21 @@ def test_ending_leaves_no_grandchild_behind(supervisor: Supervisor, tmp_path: Pa
     wait_until(lambda: not alive(grandchild))
 
 
-def test_children_end_in_the_opposite_order_of_their_start(
-    supervisor: Supervisor, tmp_path: Path
-) -> None:
+def test_what_the_others_need_ends_after_them(supervisor: Supervisor, tmp_path: Path) -> None:
     diary = tmp_path / "diary"
     code = (
         "import pathlib, signal, sys, time\n"
         "def note(*_):\n"
+        "    time.sleep(float(sys.argv[2]))\n"
         f"    pathlib.Path({str(diary)!r}).open('a').write(sys.argv[1]); sys.exit(0)\n"
         "signal.signal(signal.SIGTERM, note); print('up', flush=True); time.sleep(600)"
     )
-    for name in ("redis", "web"):
-        supervisor.start(Child(name, [*python(code), f"{name} "]))
+    for name, takes, needed in (("redis", "0", True), ("web", "0.5", False), ("beat", "0", False)):
+        supervisor.start(Child(name, [*python(code), f"{name} ", takes], needed=needed))
         log = supervisor.log_of(name)
         wait_until(lambda log=log: "up" in log.read_text())
     supervisor.end()
-    assert diary.read_text() == "web redis "
+    assert diary.read_text() == "beat web redis "
 
 
 def test_a_child_that_ignores_the_request_is_killed_after_its_grace(
