@@ -1,0 +1,76 @@
+"""Role × every route × own, shared and foreign objects, against the table in `access_table`."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from django.db import transaction
+from django.test import Client
+
+from tests.security.access_table import OBJECT_CELLS, Row, rows
+from tests.security.routes import address, routes
+from tests.security.world import make_world
+
+JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
+
+
+def test_every_route_has_a_row_and_every_row_a_route() -> None:
+    known, listed = set(routes()), {row.route for row in rows()}
+    assert known - listed == set(), "say in tests/security/access_table.py who may open these"
+    assert listed - known == set(), "these are no routes any more"
+
+
+def test_no_row_stands_twice() -> None:
+    twice = [key for key, n in Counter((r.method, r.route) for r in rows()).items() if n > 1]
+    assert twice == []
+
+
+def test_by_the_table_nobody_reaches_what_is_anothers() -> None:
+    foreign = ("patient, foreign", "dermatologist, foreign", "admin, foreign")
+    for row in rows():
+        if not row.thing or row.route.startswith("admin/"):
+            continue
+        for cell in foreign:
+            assert row.expected[cell] == 404, (row, cell)
+        assert row.expected["anonymous"] in {302, 401}, row
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("image_store")
+@pytest.mark.timeout(600)
+def test_every_cell_answers_as_the_table_says() -> None:
+    cells = make_world().cells()
+    assert set(cells) == set(OBJECT_CELLS)
+    clients = {name: _client(user) for name, (user, _things) in cells.items()}
+    wrong = {}
+    for row in rows():
+        for cell, expected in row.expected.items():
+            found = _status(clients[cell], row, cells[cell][1].ids())
+            if found != expected:
+                wrong[f"{row.method} /{row.route} for {cell}"] = f"{found}, not {expected}"
+    assert wrong == {}
+
+
+def _client(user: object) -> Client:
+    client = Client(raise_request_exception=False)
+    if user is not None:
+        client.force_login(user)
+    return client
+
+
+def _status(client: Client, row: Row, ids: dict[str, object]) -> int:
+    """Ask in a transaction that is rolled back, so that no cell changes the next."""
+    by_json = row.route.startswith("api/")
+    cookies = client.cookies.copy()
+    with transaction.atomic():
+        answer = client.generic(
+            row.method,
+            address(row.route, row.thing, ids),
+            b"{}" if by_json and row.method != "GET" else b"",
+            content_type=JSON if by_json else FORM,
+        )
+        transaction.set_rollback(True)
+    client.cookies = cookies
+    return answer.status_code
