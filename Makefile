@@ -10,7 +10,7 @@ export CHROMIUM
 TEST_ENV := OMP_NUM_THREADS=2 PYTHONDONTWRITEBYTECODE=1
 
 .PHONY: help run install dev test check lint format types migrations deploycheck \
-	pytest evidence train-smoke screenshots lock clean
+	pytest evidence audit train-smoke screenshots lock clean
 
 help:
 	@echo "make run          start everything on http://localhost:8000 (PORT=, DERMAI_HOME=)"
@@ -18,6 +18,7 @@ help:
 	@echo "make lint         ruff, as make test does it      make types    mypy --strict"
 	@echo "make format       put the code into shape         make lock     renew deploy/constraints.txt"
 	@echo "make evidence     the long proofs                 make screenshots  pictures of every page"
+	@echo "make audit        known vulnerabilities in dependencies, insecure code in ours"
 	@echo "make train-smoke  every line of every recipe on a few small images"
 
 run: install
@@ -68,6 +69,9 @@ pytest: dev
 
 evidence: dev
 	$(TEST_ENV) $(VENV)/python -m pytest -m evidence --timeout=3600 $(PYTEST_ARGS)
+
+audit: dev
+	@deploy/audit
 
 train-smoke: dev
 	$(TEST_ENV) $(VENV)/python -m training --smoke
