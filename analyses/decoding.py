@@ -98,7 +98,8 @@ class _Peer:
 
     def exchange(self, data: bytes) -> DecodedImage:
         self._connection.settimeout(self._left())
-        self._connection.sendall(data)
+        if data:  # the other end may have answered nothing and gone already
+            self._connection.sendall(data)
         (length,) = ANSWER_LENGTH.unpack(self._receive(ANSWER_LENGTH.size))
         if length > MAX_ANSWER:
             raise BrokenAnswerError("the answer is too long")

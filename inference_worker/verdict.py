@@ -8,7 +8,10 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 CLASSES: Final = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
 """The seven diagnostic classes (`dx`) of HAM10000, in alphabetical order."""
@@ -60,8 +63,16 @@ class Gate(StrEnum):
     RISK_CONTROLLED = "risk_controlled"
 
 
+MAX_OUTLINE = 10_000  # points
+_ROUNDING = 1e-6
+
+
 class InvalidVerdictError(ValueError):
     """A verdict that contradicts itself: a number that is not finite, a share out of range."""
+
+
+def _are_shares(values: Iterable[float]) -> bool:
+    return all(math.isfinite(v) and -_ROUNDING <= v <= 1 + _ROUNDING for v in values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +138,11 @@ class Votes:
 
     @property
     def total(self) -> int:
+        """Count all opinions."""
         return self.benign + self.suspicious + self.malignant + self.melanoma
 
     def share(self, category: Category) -> float:
-        """The category's share of all opinions in [0, 1]: a column of the CSV."""
+        """Return the category's share of all opinions in [0, 1]: a column of the CSV."""
         return int(getattr(self, category.value)) / self.total
 
 
@@ -165,9 +177,10 @@ class Classification:
     def __post_init__(self) -> None:
         shares = [self.confidence, self.threshold, self.p_malignant, *self.probabilities.values()]
         shares += [m.p_malignant for m in self.members]
+        shares += [m.p_melanoma for m in self.members if m.p_melanoma is not None]
         if self.p_melanoma is not None:
             shares.append(self.p_melanoma)
-        if not all(math.isfinite(p) and -1e-6 <= p <= 1 + 1e-6 for p in shares):
+        if not _are_shares(shares):
             msg = f"a probability is not a finite number in [0, 1]: {shares}"
             raise InvalidVerdictError(msg)
         if not self.members:
@@ -202,6 +215,11 @@ class Verdict:
     def __post_init__(self) -> None:
         if self.rejection is None and self.classification is None:
             raise InvalidVerdictError("a verdict without a rejection needs a classification")
+        outline = self.outline or ()
+        if len(outline) > MAX_OUTLINE or not _are_shares(v for point in outline for v in point):
+            raise InvalidVerdictError("the outline leaves the photo, or has too many points")
+        if self.heatmap and not _are_shares(v for row in self.heatmap.grid for v in row):
+            raise InvalidVerdictError("the heat map holds a number that is not in [0, 1]")
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types; enums become their values."""
