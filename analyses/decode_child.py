@@ -117,7 +117,7 @@ def _serve(descriptor: int, *, length: int, max_pixels: int, min_side: int) -> N
         else:
             size = {"height": decoded.height, "width": decoded.width}
             _answer(peer, size | {"format": decoded.format.value})
-            peer.sendall(decoded.pixels)
+            peer.sendall(decoded.pixels.data)
 
 
 def _read(peer: socket.socket, length: int) -> bytes:
