@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-START_LIMIT: Final = 240.0  # s until everything must have answered
+START_LIMIT: Final = 300.0  # s until everything must have answered
 WORKERS: Final = ("inference", "maintenance")
 # A worker that is asked to end finishes its analysis first, if that takes no longer than this.
 WORKER_GRACE: Final = 30.0  # s
