@@ -1,0 +1,139 @@
+"""The networks that a bundle can name, built without weights.
+
+A classifier has two halves, so that Grad-CAM and the out-of-distribution check can run on the
+second alone: `forward_features` (the trunk) and `forward_head` (pool, norm, head).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import timm
+from timm.models._efficientnet_blocks import InvertedResidual
+from torch import nn
+from torch.nn import functional
+
+from inference_worker.manifest import GLUON_MOBILENET, GLUON_UNET, ClassifierSpec, SegmenterSpec
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = [
+    "ArchitectureError",
+    "Classifier",
+    "ClassifierSpec",
+    "SegmenterSpec",
+    "build_classifier",
+    "build_segmenter",
+]
+
+HEADS: Final = ("linear", "norm_linear", "mlp")
+
+_TIMM_MOBILENET: Final = "mobilenetv2_100"
+
+
+class ArchitectureError(ValueError):
+    """A bundle names a network, or a part of one, that this version cannot build."""
+
+    code = "bundle_invalid"
+
+
+class Classifier(nn.Module):
+    """A trunk and a head: float32 B × 3 × H × W, normalised, to logits B × outputs."""
+
+    def __init__(self, trunk: nn.Module, head: nn.Module, channels: int) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.head = head
+        self.channels = channels
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """Return the trunk's last feature map, B × channels × h × w."""
+        return cast("Tensor", self.trunk.forward_features(x))  # type: ignore[operator]
+
+    def forward_pooled(self, features: Tensor) -> Tensor:
+        """Return the feature map's spatial mean, B × channels: what the OOD check measures."""
+        return functional.adaptive_avg_pool2d(features, 1).flatten(1)
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        """Return logits, B × outputs, from a feature map."""
+        return cast("Tensor", self.head(self.forward_pooled(features)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits, B × outputs, from normalised photos."""
+        return self.forward_head(self.forward_features(x))
+
+
+def build_classifier(spec: ClassifierSpec, num_outputs: int) -> Classifier:
+    """Build the network of `spec` with random weights. Raises `ArchitectureError`."""
+    trunk = _trunk(spec.name)
+    channels = int(trunk.num_features)  # type: ignore[arg-type]
+    return Classifier(trunk, _head(spec, channels, num_outputs), channels)
+
+
+def build_segmenter(spec: SegmenterSpec) -> nn.Module:
+    """Build a U-Net: float32 B × 3 × H × W, normalised, sides divisible by 32, to B × 1 × H × W.
+
+    Its output is logits. Raises `ArchitectureError`.
+    """
+    import segmentation_models_pytorch as smp
+
+    gluon = spec.name == GLUON_UNET
+    prefix, _, encoder = spec.name.partition(":")
+    if not gluon and (prefix != "unet" or not encoder):
+        msg = f"unknown segmenter {spec.name!r}: use {GLUON_UNET!r} or 'unet:ENCODER'"
+        raise ArchitectureError(msg)
+    try:
+        unet = smp.Unet(
+            encoder_name=f"tu-{_TIMM_MOBILENET}" if gluon else encoder,
+            encoder_weights=None,
+            encoder_depth=len(spec.decoder_channels),
+            decoder_channels=spec.decoder_channels,
+            classes=1,
+        )
+    except (KeyError, RuntimeError, ValueError) as error:
+        msg = f"cannot build segmenter {spec.name!r}: {error}"
+        raise ArchitectureError(msg) from error
+    if gluon:
+        unet.encoder.model.blocks[0][0] = _gluon_first_block()
+    return cast("nn.Module", unet)
+
+
+def _trunk(name: str) -> nn.Module:
+    gluon = name == GLUON_MOBILENET
+    try:
+        trunk: Any = timm.create_model(
+            _TIMM_MOBILENET if gluon else name, pretrained=False, num_classes=0
+        )
+    except RuntimeError as error:
+        msg = f"unknown classifier {name!r}: use {GLUON_MOBILENET!r} or a name that timm knows"
+        raise ArchitectureError(msg) from error
+    if gluon:
+        trunk.blocks[0][0] = _gluon_first_block()
+    return cast("nn.Module", trunk)
+
+
+def _gluon_first_block() -> nn.Module:
+    """Return GluonCV's first block: it expands 1:1 where timm's has no expansion at all."""
+    block = InvertedResidual(32, 16, exp_ratio=1.0, act_layer=nn.ReLU6, noskip=True)
+    return cast("nn.Module", block)
+
+
+def _head(spec: ClassifierSpec, channels: int, num_outputs: int) -> nn.Module:
+    if spec.head not in HEADS:
+        msg = f"unknown head {spec.head!r}: this version has {', '.join(HEADS)}"
+        raise ArchitectureError(msg)
+    if len(spec.hidden) != len(spec.hidden_dropout) or bool(spec.hidden) != (spec.head == "mlp"):
+        msg = "'hidden' and 'hidden_dropout' go together, one each per layer, with head 'mlp' only"
+        raise ArchitectureError(msg)
+    layers: list[nn.Module] = [nn.LayerNorm(channels)] if spec.head == "norm_linear" else []
+    width = channels
+    for hidden, dropout in zip(spec.hidden, spec.hidden_dropout, strict=True):
+        layers += [
+            nn.Dropout(dropout),
+            nn.Linear(width, hidden),
+            nn.BatchNorm1d(hidden),
+            nn.ReLU(),
+        ]
+        width = hidden
+    return nn.Sequential(*layers, nn.Dropout(spec.dropout), nn.Linear(width, num_outputs))

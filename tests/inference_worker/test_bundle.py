@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from inference_worker import bundle, manifest
+from tests.inference_worker import tiny
+
+OOD = {
+    "mean": torch.zeros(4),
+    "components": torch.eye(4)[:2],
+    "variance": torch.ones(2),
+    "residual_variance": torch.ones(1),
+}
+
+
+def write(folder: Path, *, members: int = 2) -> manifest.Manifest:
+    """Write a small whole bundle: two members, a segmenter and OOD statistics."""
+    pins = [
+        bundle.write_weights(folder, f"member-{i}.safetensors", tiny.member(i).state_dict())
+        for i in range(members)
+    ]
+    unet = bundle.write_weights(folder, "segmenter.safetensors", tiny.segmenter().state_dict())
+    ood = bundle.write_weights(folder, "ood.safetensors", OOD, half=False)
+    described = tiny.describe(
+        members=members,
+        segmenter=manifest.Segmenter(
+            unet.file, unet.sha256, tiny.SEGMENTER, manifest.Input(size=tiny.SIDE)
+        ),
+        ood=manifest.Ood("mahalanobis", ood.file, ood.sha256, limit=1.5),
+    )
+    pinned = tuple(manifest.Member(p.file, p.sha256, seed) for seed, p in enumerate(pins))
+    described = replace(described, classifier=replace(described.classifier, members=pinned))
+    bundle.write_manifest(folder, described)
+    return described
+
+
+def edit(folder: Path, change: dict[str, Any]) -> None:
+    """Change top-level values of bundle.json."""
+    path = folder / bundle.MANIFEST
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+
+
+def test_a_bundle_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    described = write(tmp_path)
+
+    loaded = bundle.load(tmp_path)
+
+    assert loaded.manifest == described
+    assert len(loaded.members) == 2
+    assert loaded.segmenter is not None
+    assert loaded.ood is not None
+    assert loaded.ood.distance(np.full(4, 2.0)) == pytest.approx(2.0)
+    assert not any(m.training for m in loaded.members)
+
+
+def test_weights_are_stored_in_half_precision_and_run_in_single(tmp_path: Path) -> None:
+    write(tmp_path)
+    original = tiny.member(0).state_dict()
+
+    restored = bundle.load(tmp_path).members[0].state_dict()
+
+    for name, tensor in original.items():
+        if tensor.dtype.is_floating_point:
+            assert restored[name].dtype is torch.float32
+            assert torch.equal(restored[name], tensor.half().float())
+    assert (tmp_path / "member-0.safetensors").stat().st_size < 2.2 * sum(
+        tensor.numel() for tensor in original.values()
+    )
+
+
+def test_the_identity_changes_with_any_byte_of_the_manifest(tmp_path: Path) -> None:
+    write(tmp_path)
+    before = bundle.load_manifest(tmp_path)[1]
+
+    edit(tmp_path, {"version": "0.1.1"})
+
+    assert bundle.load_manifest(tmp_path)[1] != before
+
+
+@pytest.mark.parametrize(
+    "file",
+    ["member-0.safetensors", "member-1.safetensors", "segmenter.safetensors", "ood.safetensors"],
+)
+def test_one_changed_byte_of_a_weight_file_is_refused(tmp_path: Path, file: str) -> None:
+    write(tmp_path)
+    content = bytearray((tmp_path / file).read_bytes())
+    content[-1] ^= 1
+    (tmp_path / file).write_bytes(content)
+
+    with pytest.raises(bundle.ChangedFileError, match=file):
+        bundle.load(tmp_path)
+    with pytest.raises(bundle.ChangedFileError, match=file):
+        bundle.verify(tmp_path)
+
+
+@pytest.mark.parametrize("file", ["bundle.json", "member-1.safetensors", "ood.safetensors"])
+def test_a_missing_file_is_named(tmp_path: Path, file: str) -> None:
+    write(tmp_path)
+    (tmp_path / file).unlink()
+
+    with pytest.raises(bundle.MissingFileError, match=file):
+        bundle.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "file", ["../member-0.safetensors", "/etc/hostname", "deep/er.safetensors"]
+)
+def test_a_file_outside_the_folder_is_never_opened(tmp_path: Path, file: str) -> None:
+    write(tmp_path / "inner")
+    plain = json.loads((tmp_path / "inner" / bundle.MANIFEST).read_text())
+    plain["classifier"]["members"][0]["file"] = file
+
+    edit(tmp_path / "inner", plain)
+
+    with pytest.raises(bundle.OutsideFolderError):
+        bundle.load(tmp_path / "inner")
+
+
+def test_a_link_that_leads_out_of_the_folder_is_never_followed(tmp_path: Path) -> None:
+    write(tmp_path / "inner")
+    inside = tmp_path / "inner" / "member-0.safetensors"
+    inside.rename(tmp_path / "elsewhere.safetensors")
+    inside.symlink_to(tmp_path / "elsewhere.safetensors")
+
+    with pytest.raises(bundle.OutsideFolderError):
+        bundle.load(tmp_path / "inner")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"schema_version": 2},
+        {"colour": "blue"},
+        {"temperature": 0.0},
+        {"views": []},
+        {"gate": {"active": "risk_controlled"}},
+    ],
+)
+def test_a_manifest_of_another_shape_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
+    write(tmp_path)
+    edit(tmp_path, change)
+
+    with pytest.raises(bundle.BundleSchemaError):
+        bundle.load_manifest(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"temperature": NaN}'])
+def test_what_is_no_manifest_at_all_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / bundle.MANIFEST).write_text(text)
+
+    with pytest.raises(bundle.BundleSchemaError):
+        bundle.load_manifest(tmp_path)
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    described = write(tmp_path)
+    pinned = bundle.write_weights(tmp_path, "member-1.safetensors", tiny.member(1, 2).state_dict())
+    members = (described.classifier.members[0], manifest.Member(pinned.file, pinned.sha256, 1))
+    bundle.write_manifest(
+        tmp_path, replace(described, classifier=replace(described.classifier, members=members))
+    )
+
+    with pytest.raises(bundle.WeightsError, match=r"member-1\.safetensors"):
+        bundle.load(tmp_path)
+
+
+def test_statistics_with_a_variance_of_nothing_are_refused(tmp_path: Path) -> None:
+    described = write(tmp_path)
+    pinned = bundle.write_weights(
+        tmp_path, "ood.safetensors", OOD | {"variance": torch.zeros(2)}, half=False
+    )
+    assert described.ood is not None
+    bundle.write_manifest(
+        tmp_path, replace(described, ood=replace(described.ood, sha256=pinned.sha256))
+    )
+
+    with pytest.raises(bundle.WeightsError, match="variance"):
+        bundle.load(tmp_path)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), 1e6])
+def test_a_number_that_half_precision_cannot_hold_is_never_written(
+    tmp_path: Path, number: float
+) -> None:
+    with pytest.raises(bundle.WeightsError, match="weight"):
+        bundle.write_weights(tmp_path, "member-0.safetensors", {"weight": torch.tensor([number])})
+
+
+def test_weights_that_are_not_finite_are_refused_though_the_hash_agrees(tmp_path: Path) -> None:
+    described = write(tmp_path)
+    state = tiny.member(1).state_dict()
+    state["head.1.bias"] = torch.full_like(state["head.1.bias"], float("nan"))
+    import hashlib
+
+    import safetensors.torch
+
+    content = safetensors.torch.save(state)
+    (tmp_path / "member-1.safetensors").write_bytes(content)
+    broken = manifest.Member("member-1.safetensors", hashlib.sha256(content).hexdigest(), 1)
+    members = (described.classifier.members[0], broken)
+    bundle.write_manifest(
+        tmp_path, replace(described, classifier=replace(described.classifier, members=members))
+    )
+
+    with pytest.raises(bundle.WeightsError, match="not finite"):
+        bundle.load(tmp_path)
+
+
+def test_a_manifest_is_not_written_beside_other_weights(tmp_path: Path) -> None:
+    described = write(tmp_path)
+    bundle.write_weights(tmp_path, "member-0.safetensors", tiny.member(7).state_dict())
+
+    with pytest.raises(bundle.ChangedFileError):
+        bundle.write_manifest(tmp_path, described)
+
+
+@pytest.mark.parametrize(
+    "class_map",
+    [{"mel": ("mel",)}, {"malignant": ("no_such",)}, {"wart": ("mel",)}],
+)
+def test_a_class_map_that_gives_no_p_malignant_is_refused(
+    class_map: dict[str, tuple[str, ...]],
+) -> None:
+    with pytest.raises(ValueError, match="class_map"):
+        tiny.describe(class_map=class_map)
