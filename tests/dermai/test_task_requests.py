@@ -14,10 +14,12 @@ from celery.worker.request import create_request_cls
 from kombu.message import Message
 from kombu.utils.imports import symbol_by_name
 
+from analyses.tasks import reconcile
+
 
 def received(body: object) -> Any:
     """Make of `body` what a worker makes of it."""
-    task = current_app.tasks["analyses.tasks.reconcile"]
+    task = current_app.tasks[reconcile.name]
     base = symbol_by_name(task.Request)
     request = create_request_cls(base, task, SimpleNamespace(apply_async=None), "h", None)
     message = Message(
