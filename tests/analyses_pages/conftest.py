@@ -36,7 +36,7 @@ def bob(db: None) -> User:
 
 @pytest.fixture
 def browser(alice: User) -> Client:
-    """A browser in which Alice is signed in."""
+    """Sign Alice in, in a browser of her own."""
     from django.test import Client
 
     client = Client()

@@ -10,6 +10,7 @@ import pytest
 from django.template.loader import render_to_string
 from django.test import Client, RequestFactory
 from django.urls import reverse
+from django.utils import translation
 from pytest_django import Settings
 
 from analyses.model_page import model_page
@@ -115,7 +116,8 @@ def test_the_last_pages_need_neither_request_nor_database(template: str) -> None
 def test_the_page_for_the_forbidden_renders() -> None:
     request = RequestFactory().get("/")
 
-    assert "You may not do that" in render_to_string("403.html", {"exception": "no"}, request)
+    with translation.override("en"):
+        assert "You may not do that" in render_to_string("403.html", {"exception": "no"}, request)
 
 
 @pytest.mark.parametrize(

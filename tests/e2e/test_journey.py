@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 PASSWORD = "correct horse battery staple"
-ENDS_WITHIN = 150_000  # ms, from sending to the end state, with the model's first load in it
+ENDS_WITHIN = 290_000  # ms, to the end state; on a loaded machine the model takes minutes to load
 ENDED = "[data-analysis-status]"
 WIDTHS = (360, 768, 1280)
 _people = itertools.count(1)
@@ -148,7 +148,7 @@ def test_without_a_connection_nothing_is_lost(
     choose(page, photo)
     context.set_offline(True)
     send(page)
-    page.get_by_text("there is no connection").wait_for()
+    page.locator(".file").get_by_text("there is no connection").wait_for()
 
     context.set_offline(False)
     send(page)
