@@ -23,7 +23,9 @@ SCALE: Final = 1000  # units of a drawing's full width
 _METRICS: Final[dict[str, tuple[StrOrPromise, StrOrPromise]]] = {
     "melanoma_auc": (
         gettext_lazy("Melanoma told from the rest (AUC)"),
-        gettext_lazy("How often a melanoma gets a higher number than another lesion, of two drawn at random."),
+        gettext_lazy(
+            "How often a melanoma gets a higher number than another lesion, of two drawn at random."
+        ),
     ),
     "melanoma_ap": (
         gettext_lazy("Melanoma, average precision"),
@@ -47,15 +49,21 @@ _METRICS: Final[dict[str, tuple[StrOrPromise, StrOrPromise]]] = {
     ),
     "sensitivity_at_95_specificity": (
         gettext_lazy("Sensitivity at a specificity of 0.95"),
-        gettext_lazy("Of the malignant ones, how many are found when 5 in 100 others are flagged too."),
+        gettext_lazy(
+            "Of the malignant ones, how many are found when 5 in 100 others are flagged too."
+        ),
     ),
     "sensitivity_at_90_specificity": (
         gettext_lazy("Sensitivity at a specificity of 0.90"),
-        gettext_lazy("Of the malignant ones, how many are found when 10 in 100 others are flagged too."),
+        gettext_lazy(
+            "Of the malignant ones, how many are found when 10 in 100 others are flagged too."
+        ),
     ),
     "specificity_at_95_sensitivity": (
         gettext_lazy("Specificity at a sensitivity of 0.95"),
-        gettext_lazy("Of the others, how many are left alone when 95 in 100 malignant ones are found."),
+        gettext_lazy(
+            "Of the others, how many are left alone when 95 in 100 malignant ones are found."
+        ),
     ),
     "coverage": (
         gettext_lazy("Share of photos decided at the gate"),
@@ -71,7 +79,9 @@ _METRICS: Final[dict[str, tuple[StrOrPromise, StrOrPromise]]] = {
     ),
     "ece": (
         gettext_lazy("Calibration error"),
-        gettext_lazy("How far the stated probability lies from what happened, on average. 0 is best."),
+        gettext_lazy(
+            "How far the stated probability lies from what happened, on average. 0 is best."
+        ),
     ),
     "dice": (
         gettext_lazy("Outline, Dice overlap"),

@@ -118,5 +118,7 @@ def _estimate(analysis: Analysis) -> str:
         return _("Usually done in less than a minute.")
     minutes = round(seconds / 60)
     return ngettext(
-        "Usually done in about %(count)d minute.", "Usually done in about %(count)d minutes.", minutes
+        "Usually done in about %(count)d minute.",
+        "Usually done in about %(count)d minutes.",
+        minutes,
     ) % {"count": minutes}
