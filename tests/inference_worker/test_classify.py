@@ -6,15 +6,14 @@ import csv
 import os
 from pathlib import Path
 
-import drawing
 import numpy as np
 import pytest
-import tiny
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from PIL import Image
 
 from inference_worker import pipeline
+from tests.inference_worker import drawing, tiny
 
 HEADER = (
     "image,status,category,decided,confidence,p_melanoma,p_malignant,akiec,bcc,bkl,df,mel,nv,vasc,"

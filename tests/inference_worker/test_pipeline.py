@@ -6,10 +6,8 @@ import json
 import math
 from pathlib import Path
 
-import drawing
 import numpy as np
 import pytest
-import tiny
 import torch
 
 from inference_worker import pipeline, preprocessing, views
@@ -20,6 +18,7 @@ from inference_worker.manifest import FixedGate, Gate, Quality, RiskControlledGa
 from inference_worker.pipeline import Pipeline
 from inference_worker.pixels import InvalidPixelsError
 from inference_worker.verdict import CLASSES, Category, ImageType, Rejection, Stage, Verdict
+from tests.inference_worker import drawing, tiny
 
 EVERY_STAGE = [*Stage]
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import cv2
-import drawing
 import numpy as np
 import pytest
 
 from inference_worker import quality
 from inference_worker.verdict import Rejection
+from tests.inference_worker import drawing
 
 LIMITS = quality.Limits(
     min_short_side=96, min_sharpness=20.0, min_brightness=0.2, max_brightness=0.95

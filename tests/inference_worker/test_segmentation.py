@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import cv2
-import drawing
 import numpy as np
 import pytest
 
 from inference_worker import measurements, segmentation
+from tests.inference_worker import drawing
 
 SIDE = 192
 
@@ -116,6 +116,12 @@ class TestMeasurements:
     def test_a_comma_is_asymmetric(self) -> None:
         comma = self.shape((100, 80), (420, 90), (430, 130), (180, 140), (160, 380), (110, 370))
         assert self.measure(comma).asymmetry > 0.25
+
+    @pytest.mark.parametrize(("base", "height"), [(120, 360), (360, 180)], ids=["tall", "flat"])
+    def test_a_triangle_is_asymmetric_about_one_of_its_axes(self, base: int, height: int) -> None:
+        left, right = (300 - base // 2, 420), (300 + base // 2, 420)
+        triangle = self.shape((300, 420 - height), right, left)
+        assert 0.05 < self.measure(triangle).asymmetry < 0.25
 
     def test_a_star_has_an_irregular_border(self) -> None:
         angles = np.linspace(0, 2 * np.pi, 25)[:-1]
