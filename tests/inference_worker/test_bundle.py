@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from inference_worker import bundle, manifest
+from inference_worker.verdict import CLASSES
 from tests.inference_worker import tiny
 
 OOD = {
@@ -20,6 +21,37 @@ OOD = {
 }
 
 
+def describe(
+    members: tuple[manifest.Member, ...],
+    class_map: dict[str, tuple[str, ...]] = tiny.SEVEN_MAP,
+    **parts: Any,
+) -> manifest.Manifest:
+    """Return the manifest of seven-class members."""
+    classifier = manifest.Classifier(
+        architecture=tiny.CLASSIFIER,
+        members=members,
+        outputs=CLASSES,
+        activation="softmax",
+        class_map=class_map,
+        input=manifest.Input(size=tiny.SIDE),
+    )
+    return manifest.Manifest(
+        schema_version=1,
+        name="tiny",
+        version="0.1.0",
+        licence="Apache-2.0",
+        created="2026-01-01",
+        intended_use="tests",
+        classifier=classifier,
+        preprocessing=(manifest.Step("hair", {"threshold": 12}),),
+        views=tiny.NINE,
+        temperature=1.5,
+        gate=manifest.Gate(),
+        quality=manifest.Quality(),
+        **parts,
+    )
+
+
 def write(folder: Path, *, members: int = 2) -> manifest.Manifest:
     """Write a small whole bundle: two members, a segmenter and OOD statistics."""
     pins = [
@@ -28,15 +60,13 @@ def write(folder: Path, *, members: int = 2) -> manifest.Manifest:
     ]
     unet = bundle.write_weights(folder, "segmenter.safetensors", tiny.segmenter().state_dict())
     ood = bundle.write_weights(folder, "ood.safetensors", OOD, half=False)
-    described = tiny.describe(
-        members=members,
+    described = describe(
+        tuple(manifest.Member(pin.file, pin.sha256, seed) for seed, pin in enumerate(pins)),
         segmenter=manifest.Segmenter(
             unet.file, unet.sha256, tiny.SEGMENTER, manifest.Input(size=tiny.SIDE)
         ),
         ood=manifest.Ood("mahalanobis", ood.file, ood.sha256, limit=1.5),
     )
-    pinned = tuple(manifest.Member(p.file, p.sha256, seed) for seed, p in enumerate(pins))
-    described = replace(described, classifier=replace(described.classifier, members=pinned))
     bundle.write_manifest(folder, described)
     return described
 
@@ -229,4 +259,4 @@ def test_a_class_map_that_gives_no_p_malignant_is_refused(
     class_map: dict[str, tuple[str, ...]],
 ) -> None:
     with pytest.raises(ValueError, match="class_map"):
-        tiny.describe(class_map=class_map)
+        describe((manifest.Member("a", "0" * 64, 1),), class_map, ood=None, segmenter=None)

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from training import loop
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor
+
+STAGES = (loop.Stage(4, 2, 20), loop.Stage(8, 2, 20))
+CPU = torch.device("cpu")
+
+
+class PowerCutError(Exception):
+    """The process died."""
+
+
+class Blobs:
+    """Two classes of noisy squares, with dropout in the network, so that all randomness counts."""
+
+    def __init__(self, dies_in_epoch: int | None = None) -> None:
+        torch.manual_seed(0)
+        self.model = nn.Sequential(
+            nn.Conv2d(3, 8, 3, padding=1),
+            nn.BatchNorm2d(8),
+            nn.ReLU(),
+            nn.Dropout(0.3),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(8, 2),
+        )
+        self.epochs = 0
+        self.dies_in_epoch = dies_in_epoch
+        self.validated: list[int] = []
+
+    def batches(
+        self, rng: np.random.Generator, *, size: int, images: int, batch: int
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        self.epochs += 1
+        for start in range(0, images, batch):
+            if self.epochs == self.dies_in_epoch and start:
+                raise PowerCutError
+            n = min(batch, images - start)
+            y = rng.integers(2, size=n)
+            x = rng.normal(y[:, None, None, None], 0.5, (n, 3, size, size))
+            yield torch.from_numpy(x).float(), torch.from_numpy(y)
+
+    def loss(self, output: Tensor, target: Tensor) -> Tensor:
+        return nn.functional.cross_entropy(output.float(), target)
+
+    def validate(self, model: nn.Module, size: int) -> dict[str, float]:
+        self.validated.append(size)
+        assert not model.training
+        return {"figure": 0.5}
+
+
+def fit(task: Blobs, out: Path, *, resume: bool = False) -> dict[str, Tensor]:
+    optimiser = loop.Optimiser(lr=0.05, batch=8, ema=0.8)
+    path = loop.fit(task, STAGES, optimiser, seed=3, out=out, resume=resume, device=CPU)
+    return load_file(path)
+
+
+def test_a_killed_run_resumes_to_exactly_the_same_weights(tmp_path: Path) -> None:
+    whole = fit(Blobs(), tmp_path / "whole")
+    with pytest.raises(PowerCutError):
+        fit(Blobs(dies_in_epoch=3), tmp_path / "killed")
+
+    resumed = fit(Blobs(), tmp_path / "killed", resume=True)
+
+    assert whole.keys() == resumed.keys()
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_a_resumed_run_trains_only_what_was_left(tmp_path: Path) -> None:
+    with pytest.raises(PowerCutError):
+        fit(Blobs(dies_in_epoch=3), tmp_path)
+    task = Blobs()
+
+    fit(task, tmp_path, resume=True)
+
+    assert task.epochs == 2
+    rows = (tmp_path / "log.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in rows] == ["epoch", "0", "1", "2", "3"]
+
+
+def test_without_resume_a_run_starts_afresh(tmp_path: Path) -> None:
+    fit(Blobs(), tmp_path)
+    task = Blobs()
+
+    fit(task, tmp_path)
+
+    assert task.epochs == 4
+
+
+def test_training_learns(tmp_path: Path) -> None:
+    fit(Blobs(), tmp_path)
+
+    rows = (tmp_path / "log.csv").read_text().splitlines()
+    losses = [float(row.split(",")[2]) for row in rows[1:]]
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_the_figures_are_taken_at_the_end_of_each_stage(tmp_path: Path) -> None:
+    task = Blobs()
+
+    fit(task, tmp_path)
+
+    assert task.validated == [4, 8]
+
+
+def test_the_rate_warms_up_and_ends_near_zero() -> None:
+    optimiser = loop.Optimiser(lr=1.0, warmup=0.1)
+    rates = [loop.rate(step, 100, optimiser) for step in range(100)]
+
+    assert rates[0] == pytest.approx(0.1)
+    assert max(rates) == pytest.approx(1.0)
+    assert rates[-1] < 0.01
+    assert rates[10:] == sorted(rates[10:], reverse=True)

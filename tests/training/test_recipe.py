@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.training import drawn
+from training import recipe
+
+
+def load(folder: Path, text: str) -> recipe.Recipe:
+    path = folder / "one.yaml"
+    path.write_text(text)
+    return recipe.load(str(path))[0]
+
+
+def test_every_recipe_that_ships_is_valid() -> None:
+    names = [path.stem for path in recipe.FOLDER.glob("*.yaml")]
+
+    assert "starter" in names
+    assert all(recipe.load(name)[0].name == name for name in names)
+
+
+def test_the_starter_recipe_trains_five_members_with_nine_views() -> None:
+    starter = recipe.load("starter")[0]
+
+    assert starter.seeds == (42, 123, 456, 789, 2025)
+    assert len(starter.views) == 9
+    assert starter.segmenter is not None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("name: drawn", "naem: drawn", "unknown keys"),
+        ("seeds: [1, 2]", "seeds: [1, 2, 3]", "3 seeds need as many folds"),
+        ("seeds: [1, 2]", "seeds: one", "seeds"),
+        ("{step: hair}", "{step: eyebrows}", "eyebrows"),
+        ("{step: hair}", "{step: hair, params: {colour: 1}}", "colour"),
+        ("rot180]", "rot45]", "rot45"),
+        ("crop_share: 0.2", "crop_share: 0.9", "no labelled photos"),
+        ("mel: [mel]", "mel: [melanoma]", "class_map"),
+        ("activation: softmax", "activation: relu", "relu"),
+        ("name: drawn", "name: [", "while parsing"),
+    ],
+)
+def test_a_recipe_that_cannot_be_is_refused_by_name(
+    tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    assert old in drawn.RECIPE
+
+    with pytest.raises(recipe.RecipeError, match=message):
+        load(tmp_path, drawn.RECIPE.replace(old, new, 1))
+
+
+def test_an_unknown_recipe_names_those_there_are() -> None:
+    with pytest.raises(recipe.RecipeError, match="starter"):
+        recipe.load("nothing")
+
+
+def test_smoke_size_keeps_every_stage_and_few_photos() -> None:
+    starter = recipe.load("starter")[0]
+
+    small = recipe.smoke(starter)
+
+    assert len(small.schedule.stages) == len(starter.schedule.stages)
+    assert sum(s.epochs * s.images for s in small.schedule.stages) <= 32
+    assert {s.size for s in small.schedule.stages} == {64}
+    assert len(small.seeds) == 2

@@ -1,0 +1,1 @@
+"""How a model bundle is made: recipes, readers, splits, training, evaluation, export."""

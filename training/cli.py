@@ -1,0 +1,108 @@
+"""The command line: fit a recipe, export a finished run's bundle, evaluate a bundle."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import torch
+
+from inference_worker.bundle import BundleError
+from training import evidence, export, rate_bundle
+from training import recipe as recipes
+from training.fit import Run, train
+from training.networks import InitError
+from training.readers import DataError
+from training.splits import SplitError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_EXPECTED: Final = (BundleError, DataError, InitError, SplitError, recipes.RecipeError)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return the exit status: 2 for what the user can mend."""
+    arguments = _parser().parse_args(argv)
+    torch.set_num_threads(arguments.threads)
+    try:
+        arguments.run(arguments)
+    except _EXPECTED as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    return 0
+
+
+def _fit(arguments: argparse.Namespace) -> None:
+    run, sha256 = _run(arguments)
+    train(run)
+    if not arguments.only:
+        _export_run(run, sha256, arguments)
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    run, sha256 = _run(arguments)
+    _export_run(run, sha256, arguments)
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    found = rate_bundle.rate(arguments.bundle, arguments.data, arguments.out, _device())
+    evidence.write(found, arguments.out / "evidence")
+
+
+def _export_run(run: Run, sha256: str, arguments: argparse.Namespace) -> None:
+    folder = arguments.bundle or arguments.out / "bundle"
+    found = export.export(run, sha256, folder)
+    evidence.write(found, arguments.evidence or arguments.out / "evidence")
+
+
+def _run(arguments: argparse.Namespace) -> tuple[Run, str]:
+    recipe, sha256 = recipes.load(arguments.recipe)
+    if arguments.smoke:
+        recipe = recipes.smoke(recipe)
+    run = Run(
+        recipe=recipe,
+        data=arguments.data,
+        out=arguments.out,
+        device=_device(),
+        resume=getattr(arguments, "resume", False),
+        smoke=arguments.smoke,
+        only=tuple(getattr(arguments, "only", ())),
+    )
+    return run, sha256
+
+
+def _device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    fit = commands.add_parser("fit", help="train a recipe and export its bundle")
+    fit.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    fit.add_argument(
+        "--only",
+        nargs="+",
+        default=[],
+        metavar="PART",
+        help="train these parts alone: segmenter, or members by number",
+    )
+    export_ = commands.add_parser("export", help="make the bundle of a finished run")
+    for command, run in ((fit, _fit), (export_, _export)):
+        command.add_argument("recipe", help="a name in training/recipes, or a .yaml file")
+        command.add_argument("--smoke", action="store_true", help="every line, on 32 photos")
+        command.add_argument("--bundle", type=Path, help="where to (default OUT/bundle)")
+        command.add_argument("--evidence", type=Path, help="where to (default OUT/evidence)")
+        command.set_defaults(run=run)
+    evaluate = commands.add_parser("evaluate", help="measure a bundle on its test part")
+    evaluate.add_argument("bundle", type=Path, help="a bundle's folder")
+    evaluate.set_defaults(run=_evaluate)
+    for command in (fit, export_, evaluate):
+        command.add_argument("--data", type=Path, required=True, help="where the data sets lie")
+        command.add_argument("--out", type=Path, required=True, help="the run's folder")
+        command.add_argument("--threads", type=int, default=os.cpu_count())
+    return parser

@@ -1,0 +1,299 @@
+"""From a finished run to a bundle: weights, what is fitted out-of-fold, the test's figures."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import torch
+
+from inference_worker import bundle, manifest, views
+from inference_worker.calibration import temper
+from inference_worker.verdict import CLASSES
+from training import (
+    calibrate,
+    checkpoint,
+    dataset,
+    evaluate,
+    gate,
+    metrics,
+    networks,
+    predict,
+    readers,
+    served,
+)
+from training.fit import held_out_ids
+from training.loop import FINAL
+from training.overlap import segmentation_report
+from training.refusals import ood_report, quality_limits
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from inference_worker.manifest import Gate, Manifest, Ood, Segmenter
+    from training.dataset import Labelled
+    from training.fit import Run
+
+SEGMENTER_FILE: Final = "segmenter.safetensors"
+OOD_FILE: Final = "ood.safetensors"
+
+_ROUND_TRIP_PHOTOS: Final = 64
+_OOD_PHOTOS: Final = 3000
+
+
+@dataclass(frozen=True, slots=True)
+class OutOfFold:
+    """Every development photo judged by the one member that never saw its lesion.
+
+    `p` n × classes, mean over views, uncalibrated; `rows` among the labelled photos; `members` who
+    judged each; `best_member` has the highest malignancy AUC on its own fold.
+    """
+
+    rows: NDArray[np.int64]
+    members: NDArray[np.int64]
+    p: NDArray[np.float64]
+    labels: NDArray[np.int64]
+    best_member: int
+    temperature: float
+    certified: manifest.RiskControlledGate | None
+
+
+def export(run: Run, recipe_sha256: str, folder: Path) -> Manifest:
+    """Write the bundle of a finished run into `folder` and return its manifest.
+
+    The test part is read here, once, after everything else has been fixed.
+    """
+    own = dataset.labelled(run.recipe, run.data, smoke=run.smoke)
+    pixels = predict.photos(run, own)
+    plan = views.plan(run.recipe.views)
+    opinions = [predict.member(run, own, fold) for fold in range(len(run.recipe.seeds))]
+    oof = out_of_fold(own, opinions, plan.weights)
+    members = _write_members(run, folder)
+    segmenter, segmentation, shares = _segmenter(run, own, folder)
+    ood, ood_figures = _ood(run, own, pixels, folder)
+    prior = np.bincount(own.labels[own.split.development], minlength=len(CLASSES)) + 1.0
+    test = np.array(own.split.test)
+    cases = evaluate.Cases(
+        records=[own.records[i] for i in test],
+        labels=own.labels[test],
+        probabilities=np.stack([o.of(test).probabilities for o in opinions]),
+        weights=plan.weights,
+        temperature=oof.temperature,
+        prior=prior / prior.sum(),
+    )
+    certified = oof.certified.threshold if oof.certified else None
+    found = manifest.Manifest(
+        schema_version=1,
+        name=run.recipe.name,
+        version=run.recipe.version,
+        licence=run.recipe.licence,
+        created=dt.datetime.now(dt.UTC).date().isoformat(),
+        intended_use=run.recipe.intended_use.strip(),
+        classifier=manifest.Classifier(
+            architecture=run.recipe.classifier,
+            members=members,
+            outputs=run.recipe.outputs,
+            activation=run.recipe.activation,
+            class_map=run.recipe.class_map,
+            input=run.recipe.input,
+        ),
+        preprocessing=run.recipe.preprocessing,
+        views=run.recipe.views,
+        temperature=oof.temperature,
+        gate=_gate(oof),
+        quality=quality_limits(run, own, shares),
+        ood=ood,
+        segmenter=segmenter,
+        training=_provenance(run, own, recipe_sha256, oof.best_member),
+        metrics=metrics.plain(
+            {
+                "test": evaluate.report(
+                    cases,
+                    best_member=oof.best_member,
+                    certified=certified,
+                    rounds=evaluate.SMOKE_ROUNDS if run.smoke else evaluate.ROUNDS,
+                ),
+                "out_of_fold": _out_of_fold_figures(oof),
+                "segmentation": segmentation,
+                "ood": ood_figures,
+                "half_precision_max_change_of_p": _half_precision_change(run, pixels, oof.rows),
+            }
+        ),
+    )
+    bundle.write_manifest(folder, found)
+    difference = served.largest_difference(run, folder, cases)
+    found = replace(found, metrics={**found.metrics, "served_max_difference_of_p": difference})
+    bundle.write_manifest(folder, found)
+    return found
+
+
+def out_of_fold(
+    own: Labelled, opinions: list[predict.Predictions], weights: tuple[int, ...]
+) -> OutOfFold:
+    """Gather each member's opinions of its own fold; fit temperature and gate on them."""
+    folds = [np.array(own.split.of(fold)) for fold in range(len(opinions))]
+    means = [o.of(rows).mean(weights) for o, rows in zip(opinions, folds, strict=True)]
+    rows = np.concatenate(folds)
+    labels = own.labels[rows]
+    p = np.concatenate(means)
+    aucs = [
+        metrics.roc_auc(evaluate.is_malignant(own.labels[fold]), evaluate.p_malignant(mean))
+        for fold, mean in zip(folds, means, strict=True)
+    ]
+    temperature = calibrate.temperature(labels, p)
+    first = first_of_each(own.lesions(rows))
+    score = evaluate.p_malignant(temper(p, temperature))
+    return OutOfFold(
+        rows=rows,
+        members=np.repeat(np.arange(len(folds)), [len(fold) for fold in folds]),
+        p=p,
+        labels=labels,
+        best_member=int(np.nanargmax(aucs)) if np.isfinite(aucs).any() else 0,
+        temperature=temperature,
+        certified=gate.certify(evaluate.is_malignant(labels[first]), score[first]),
+    )
+
+
+def first_of_each(lesions: NDArray[np.str_]) -> NDArray[np.int64]:
+    """Return the row of each lesion's first photo."""
+    return np.sort(np.unique(lesions, return_index=True)[1])
+
+
+def _gate(oof: OutOfFold) -> Gate:
+    return manifest.Gate("fixed", manifest.FixedGate(), oof.certified)
+
+
+def _write_members(run: Run, folder: Path) -> tuple[manifest.Member, ...]:
+    members = []
+    for fold, seed in enumerate(run.recipe.seeds):
+        weights = predict.load_member(run, fold).state_dict()
+        pinned = bundle.write_weights(folder, f"member-{fold}.safetensors", weights)
+        members.append(manifest.Member(pinned.file, pinned.sha256, seed))
+    return tuple(members)
+
+
+def _segmenter(
+    run: Run, own: Labelled, folder: Path
+) -> tuple[Segmenter | None, dict[str, Any], NDArray[np.float64]]:
+    """Write the segmenter; return it, its figures and the lesion shares of development photos."""
+    spec = run.recipe.segmenter
+    if spec is None:
+        return None, {}, np.zeros(0)
+    model = predict.load_segmenter(run)
+    pinned = bundle.write_weights(folder, SEGMENTER_FILE, model.state_dict())
+    figures, shares = segmentation_report(run, own, model, spec)
+    segmenter = manifest.Segmenter(
+        pinned.file, pinned.sha256, spec.architecture, spec.input, spec.threshold
+    )
+    return segmenter, figures, shares
+
+
+def _ood(
+    run: Run, own: Labelled, pixels: NDArray[np.uint8], folder: Path
+) -> tuple[Ood, dict[str, Any]]:
+    """Fit the out-of-distribution check on member 0's own folds, its limit on the one left out."""
+    model = predict.load_member(run, 0)
+    how, device = run.recipe.input, run.device
+    rows = own.split.train(0)
+    some = rows[:: max(1, len(rows) // _OOD_PHOTOS)]
+    trained = predict.pooled(model, pixels[some], how, device)
+    statistics = calibrate.ood_statistics(trained)
+    held_out = predict.pooled(model, pixels[own.split.of(0)], how, device)
+    limit = float(np.quantile(calibrate.distances(statistics, held_out), calibrate.OOD_QUANTILE))
+    tensors = {
+        "mean": torch.from_numpy(statistics.mean),
+        "components": torch.from_numpy(statistics.components),
+        "variance": torch.from_numpy(statistics.variance),
+        "residual_variance": torch.tensor([statistics.residual_variance]),
+    }
+    single = {name: tensor.float() for name, tensor in tensors.items()}
+    pinned = bundle.write_weights(folder, OOD_FILE, single, half=False)
+    figures = ood_report(run, own, model, statistics, limit, pixels)
+    return manifest.Ood("mahalanobis", pinned.file, pinned.sha256, limit), figures
+
+
+def _half_precision_change(run: Run, pixels: NDArray[np.uint8], rows: NDArray[np.int64]) -> float:
+    """Return the largest change of any probability that storing member 0 in half makes."""
+    some = rows[:: max(1, len(rows) // _ROUND_TRIP_PHOTOS)]
+    full = networks.classifier(run.recipe.classifier, len(run.recipe.outputs), None)
+    checkpoint.load_weights(run.member(0) / FINAL, full)
+    full.to(run.device).eval()
+    both = [
+        predict.classify(model, pixels, some, run, label="half precision")
+        for model in (full, predict.load_member(run, 0))
+    ]
+    return float(np.abs(both[0] - both[1]).max())
+
+
+def _provenance(run: Run, own: Labelled, recipe_sha256: str, best_member: int) -> dict[str, Any]:
+    """Return what the bundle was made from."""
+    recipe = run.recipe
+    stages = recipe.schedule.stages
+    return {
+        "recipe": recipe.name,
+        "recipe_sha256": recipe_sha256,
+        "data_manifest_sha256": own.split.sha256,
+        "split": {
+            "test_share": recipe.split.test_share,
+            "folds": recipe.split.folds,
+            "seed": recipe.split.seed,
+        },
+        "seeds": list(recipe.seeds),
+        "epochs": sum(stage.epochs for stage in stages),
+        "photos_drawn_per_member": sum(stage.epochs * stage.images for stage in stages),
+        "best_member": best_member,
+        "initial_weights": recipe.init,
+        "data": _sources(run, own),
+        "smoke": run.smoke,
+    }
+
+
+def _sources(run: Run, own: Labelled) -> list[dict[str, object]]:
+    """Return each data set that was trained on: its licence, how many photos, of how many lesions.
+
+    Where a data set knows no lesions, each photo counts as one.
+    """
+    recipe = run.recipe
+    development = [own.records[i] for i in own.split.development]
+    lesion = {record.image_id: record.lesion_id for record in development}
+    found = {recipe.data.labelled: list(lesion.values())}
+    if recipe.data.crops is not None:
+        crops = readers.read(run.data, recipe.data.crops)
+        found[recipe.data.crops] = [lesion[r.image_id] for r in crops if r.image_id in lesion]
+    if recipe.data.partial is not None:
+        partial = readers.read(run.data, recipe.data.partial)
+        found[recipe.data.partial] = [record.lesion_id for record in partial]
+    if recipe.segmenter is not None and recipe.segmenter.extra is not None:
+        extra = [r for r in readers.read(run.data, recipe.segmenter.extra) if r.mask_path]
+        held_out = held_out_ids([r.image_id for r in extra], recipe.segmenter)
+        kept = [r.lesion_id for r in extra if r.image_id not in held_out]
+        found[recipe.segmenter.extra] = kept
+    return [
+        {
+            "name": name,
+            "licence": recipe.licences.get(name, "unknown"),
+            "images": len(lesions),
+            "lesions": len(set(lesions)),
+        }
+        for name, lesions in found.items()
+    ]
+
+
+def _out_of_fold_figures(oof: OutOfFold) -> dict[str, Any]:
+    """Return what was seen while fitting: single members, on folds that they did not train on."""
+    p = temper(oof.p, oof.temperature)
+    ill = evaluate.is_malignant(oof.labels)
+    score = evaluate.p_malignant(p)
+    mel = CLASSES.index("mel")
+    return {
+        "n_images": len(oof.rows),
+        "melanoma_auc": metrics.roc_auc(oof.labels == mel, p[:, mel]),
+        "malignant_auc": metrics.roc_auc(ill, score),
+        "ece_before": metrics.ece(ill, evaluate.p_malignant(oof.p)),
+        "ece_after": metrics.ece(ill, score),
+        "gate": gate.table(ill, score, manifest.FixedGate().threshold).to_dict(),
+    }

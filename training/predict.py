@@ -1,0 +1,174 @@
+"""What the trained networks say of photos, computed as the worker computes it.
+
+The weights are rounded to half precision first, as a bundle stores them; photos are squared, viewed
+and activated by the worker's own functions. Results are kept in the run folder.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from inference_worker import ensemble, tensors, views
+from training import cache, checkpoint, networks
+from training.loop import FINAL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+    from inference_worker.architectures import Classifier
+    from inference_worker.manifest import Input
+    from training.dataset import Labelled
+    from training.fit import Run
+
+_BATCH = 2
+_PLAIN_BATCH = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """One member's opinions of the photos `rows` (n), before calibration.
+
+    `probabilities` float32 n × views × classes, the views as `views.plan` orders them.
+    """
+
+    rows: NDArray[np.int64]
+    probabilities: NDArray[np.float32]
+
+    def mean(self, weights: Sequence[int]) -> NDArray[np.float64]:
+        """Return the mean over the views, n × classes."""
+        averaged: NDArray[np.float64] = np.average(
+            self.probabilities.astype(np.float64), axis=1, weights=weights
+        )
+        return averaged
+
+    def of(self, rows: NDArray[np.int64]) -> Predictions:
+        """Return the opinions of `rows`, in their order."""
+        at = {int(row): i for i, row in enumerate(self.rows)}
+        return Predictions(rows, self.probabilities[[at[int(row)] for row in rows]])
+
+
+def member(run: Run, own: Labelled, fold: int) -> Predictions:
+    """Return member `fold`'s opinions of its own held-out fold and of the test part."""
+    path = run.out / "predictions" / f"member-{fold}.npz"
+    if not path.exists():
+        rows = np.array([*own.split.of(fold), *own.split.test], np.int64)
+        pixels = photos(run, own)
+        model = load_member(run, fold)
+        found = classify(model, pixels, rows, run, label=f"member-{fold} looks")
+        save(path, rows=rows, probabilities=found)
+    with np.load(path, allow_pickle=False) as stored:
+        return Predictions(stored["rows"], stored["probabilities"])
+
+
+def photos(run: Run, own: Labelled) -> NDArray[np.uint8]:
+    """Return all labelled photos exactly as the members see them when serving."""
+    return cache.photos(
+        own.records,
+        data=run.data,
+        cache=run.cache,
+        size=run.recipe.input.size,
+        steps=run.recipe.steps,
+    )
+
+
+def load_member(run: Run, fold: int) -> Classifier:
+    """Return a trained member with the weights that its bundle will hold."""
+    model = networks.classifier(run.recipe.classifier, len(run.recipe.outputs), None)
+    _restore(model, run.member(fold) / FINAL, run.device)
+    return model
+
+
+def load_segmenter(run: Run) -> nn.Module:
+    """Return the trained segmenter with the weights that its bundle will hold."""
+    if run.recipe.segmenter is None:
+        raise ValueError(f"the recipe {run.recipe.name!r} has no segmenter")
+    model = networks.segmenter(run.recipe.segmenter.architecture, None)
+    _restore(model, run.segmenter / FINAL, run.device)
+    return model
+
+
+@torch.inference_mode()
+def classify(
+    model: Classifier, pixels: NDArray[np.uint8], rows: NDArray[np.int64], run: Run, *, label: str
+) -> NDArray[np.float32]:
+    """Return probabilities n × views × classes of the `rows` of `pixels`."""
+    plan = views.plan(run.recipe.views)
+    frozen = _frozen(model, run.recipe.input.size, run.device)
+    found = []
+    for start in tqdm(range(0, len(rows), _BATCH), desc=label, unit="batch", mininterval=10):
+        part = rows[start : start + _BATCH]
+        batches = [
+            views.batch(tensors.to_tensor(pixels[i], run.recipe.input, run.device), plan.names)
+            for i in part
+        ]
+        logits = frozen(torch.cat(batches)).double().cpu().numpy()
+        p = ensemble.activate(logits, run.recipe.activation)
+        found.append(p.reshape(len(part), len(plan.names), -1).astype(np.float32))
+    return np.concatenate(found)
+
+
+@torch.inference_mode()
+def pooled(
+    model: Classifier, pixels: NDArray[np.uint8], how: Input, device: torch.device
+) -> NDArray[np.float64]:
+    """Return the pooled features of the identity view, n × channels."""
+    found = []
+    for start in range(0, len(pixels), _PLAIN_BATCH):
+        x = _stack(pixels[start : start + _PLAIN_BATCH], how, device)
+        found.append(model.forward_pooled(model.forward_features(x)).double().cpu().numpy())
+    return np.concatenate(found)
+
+
+@torch.inference_mode()
+def segment(
+    model: nn.Module, pixels: NDArray[np.uint8], how: Input, device: torch.device
+) -> NDArray[np.float32]:
+    """Return the probability of lesion per pixel, n × size × size."""
+    found = []
+    for start in range(0, len(pixels), _PLAIN_BATCH):
+        x = _stack(pixels[start : start + _PLAIN_BATCH], how, device)
+        found.append(model(x).float().sigmoid()[:, 0].cpu().numpy())
+    return np.concatenate(found)
+
+
+def save(path: Path, **arrays: NDArray[np.generic]) -> None:
+    """Write arrays to an .npz file, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".tmp.npz")
+    np.savez(unfinished, **arrays)  # type: ignore[arg-type]
+    unfinished.replace(path)
+
+
+def _frozen(model: nn.Module, size: int, device: torch.device) -> Callable[[Tensor], Tensor]:
+    """Return the model with batch norm folded in: 2.5 times as fast on a CPU, equal to 1e-5."""
+    if device.type != "cpu":
+        return model
+    example = torch.zeros(_BATCH, 3, size, size)
+    with warnings.catch_warnings():
+        # torch.compile, its successor, needs a C++ compiler and minutes for what this does at once.
+        warnings.simplefilter("ignore", FutureWarning)
+        traced = torch.jit.trace(  # type: ignore[no-untyped-call]
+            model.to(memory_format=torch.contiguous_format), example
+        )
+        frozen: Callable[[Tensor], Tensor] = torch.jit.optimize_for_inference(traced)
+    return frozen
+
+
+def _stack(pixels: NDArray[np.uint8], how: Input, device: torch.device) -> Tensor:
+    stacked = torch.stack([tensors.to_tensor(photo, how, device) for photo in pixels])
+    return stacked.contiguous()
+
+
+def _restore(model: nn.Module, path: Path, device: torch.device) -> None:
+    checkpoint.load_weights(path, model)
+    model.half().float().to(device).eval()

@@ -1,0 +1,71 @@
+"""Measure a bundle as it stands on disk, on the test part that its own recipe set aside."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from inference_worker import bundle, views
+from inference_worker.verdict import CLASSES
+from training import dataset, evaluate, metrics, predict
+from training import recipe as recipes
+from training.fit import Run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
+
+    from inference_worker.manifest import Manifest
+
+
+class OtherSplitError(recipes.RecipeError):
+    """The data at hand do not split as they did when the bundle was made."""
+
+
+def rate(folder: Path, data: Path, out: Path, device: torch.device) -> Manifest:
+    """Return the bundle's manifest with the test figures measured anew; `out` keeps decoded photos.
+
+    Raises `BundleError`, `RecipeError`, `DataError`, and `OtherSplitError` where the split differs
+    from the one pinned in the bundle, so that a photo trained on could be tested on.
+    """
+    loaded = bundle.load(folder, device=device)
+    described = loaded.manifest
+    training: dict[str, Any] = described.training
+    recipe, _ = recipes.load(str(training.get("recipe", described.name)))
+    smoke = bool(training.get("smoke"))
+    recipe = recipes.smoke(recipe) if smoke else recipe
+    recipe = replace(recipe, input=described.classifier.input, views=described.views)
+    run = Run(recipe, data, out, device, smoke=smoke)
+    own = dataset.labelled(recipe, data, smoke=smoke)
+    if own.split.sha256 != training.get("data_manifest_sha256"):
+        raise OtherSplitError(
+            f"the data in {data} split into {own.split.sha256[:12]}…, the bundle was made from "
+            f"{str(training.get('data_manifest_sha256'))[:12]}…: use the same data and recipe"
+        )
+    test = np.array(own.split.test)
+    pixels = predict.photos(run, own)
+    prior = np.bincount(own.labels[own.split.development], minlength=len(CLASSES)) + 1.0
+    cases = evaluate.Cases(
+        records=[own.records[i] for i in test],
+        labels=own.labels[test],
+        probabilities=np.stack(
+            [
+                predict.classify(member, pixels, test, run, label=f"member-{i} looks")
+                for i, member in enumerate(loaded.members)
+            ]
+        ),
+        weights=views.plan(described.views).weights,
+        temperature=described.temperature,
+        prior=prior / prior.sum(),
+    )
+    controlled = described.gate.risk_controlled
+    found = evaluate.report(
+        cases,
+        best_member=int(training.get("best_member", 0)),
+        certified=controlled.threshold if controlled else None,
+        rounds=evaluate.SMOKE_ROUNDS if smoke else evaluate.ROUNDS,
+    )
+    return replace(described, metrics={**described.metrics, "test": metrics.plain(found)})

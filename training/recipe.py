@@ -1,0 +1,168 @@
+"""A recipe: everything that decides what is trained, as typed YAML. An unknown key is an error."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final, Literal
+
+import yaml
+
+from inference_worker import preprocessing, typed, views
+from inference_worker.manifest import (
+    ClassifierSpec,
+    Input,
+    SegmenterSpec,
+    Step,
+    check_class_map,
+)
+from training.augment import Augmentation
+from training.loop import Optimiser, Stage
+
+FOLDER: Final = Path(__file__).parent / "recipes"
+
+_SMOKE_SIZE: Final = 64
+_SMOKE_PHOTOS: Final = 32
+
+
+class RecipeError(ValueError):
+    """There is no such recipe, or it says something that cannot be."""
+
+
+@dataclass(frozen=True, slots=True)
+class SplitSpec:
+    """`test_share` of the lesions is read once, at the end; the rest makes `folds`."""
+
+    test_share: float = 0.2
+    folds: int = 5
+    seed: int = 2025
+
+
+@dataclass(frozen=True, slots=True)
+class DataSpec:
+    """Where photos come from, and how often each kind is drawn.
+
+    `labelled` has seven classes; `crops` are second views of its photos; `partial` says melanoma
+    yes or no. `crop_share` and `partial_share` of all draws. A class of n photos is drawn with a
+    weight of n ** `class_power`: 1 as it comes, 0 all classes alike.
+    """
+
+    labelled: str = "ham10000"
+    crops: str | None = None
+    crop_share: float = 0.0
+    partial: str | None = None
+    partial_share: float = 0.0
+    class_power: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How one network is trained."""
+
+    stages: tuple[Stage, ...]
+    optimiser: Optimiser = field(default_factory=Optimiser)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    smoothing: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SegmenterRecipe:
+    """The lesion segmenter: trained on the development photos with masks, and on `extra`.
+
+    `held_out` share of the `extra` photos is kept for the test.
+    """
+
+    architecture: SegmenterSpec
+    input: Input
+    schedule: Schedule
+    extra: str | None = None
+    held_out: float = 0.1
+    seed: int = 42
+    threshold: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """One bundle's making. `cache_size` px is the side at which photos are kept in memory."""
+
+    name: str
+    version: str
+    licence: str
+    intended_use: str
+    classifier: ClassifierSpec
+    outputs: tuple[str, ...]
+    activation: Literal["softmax", "sigmoid"]
+    class_map: dict[str, tuple[str, ...]]
+    input: Input
+    schedule: Schedule
+    seeds: tuple[int, ...]
+    views: tuple[str, ...]
+    init: str | None = None
+    cache_size: int = 192
+    preprocessing: tuple[Step, ...] = ()
+    split: SplitSpec = field(default_factory=SplitSpec)
+    data: DataSpec = field(default_factory=DataSpec)
+    segmenter: SegmenterRecipe | None = None
+    licences: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if len(self.seeds) > self.split.folds:
+            raise ValueError(f"{len(self.seeds)} seeds need as many folds, not {self.split.folds}")
+        if self.data.crop_share + self.data.partial_share >= 1:
+            raise ValueError("crop_share and partial_share leave no labelled photos to draw")
+        check_class_map(self.class_map, self.outputs)
+        views.plan(self.views)
+        for step in self.preprocessing:
+            preprocessing.parse_step(step.step, step.params)
+
+    @property
+    def steps(self) -> tuple[tuple[str, dict[str, object]], ...]:
+        """Return the preprocessing steps as `preprocessing.apply` takes them."""
+        return tuple((step.step, step.params) for step in self.preprocessing)
+
+    @property
+    def mean_std(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Return the input's mean and standard deviation."""
+        return self.input.mean, self.input.std
+
+
+def load(name_or_path: str) -> tuple[Recipe, str]:
+    """Return a recipe and its file's SHA-256. Raises `RecipeError`."""
+    path = Path(name_or_path)
+    if path.suffix not in {".yaml", ".yml"}:
+        path = FOLDER / f"{name_or_path}.yaml"
+    if not path.is_file():
+        known = sorted(p.stem for p in FOLDER.glob("*.yaml"))
+        raise RecipeError(f"no recipe at {path}: give a .yaml file, or one of {known}")
+    content = path.read_bytes()
+    try:
+        recipe = typed.parse(Recipe, yaml.safe_load(content))
+    except (typed.SchemaError, yaml.YAMLError) as error:
+        raise RecipeError(f"{path.name}: {error}") from error
+    return recipe, hashlib.sha256(content).hexdigest()
+
+
+def smoke(recipe: Recipe) -> Recipe:
+    """Return the recipe with every stage cut to a step or two at 64 px, and two members."""
+    segmenter = recipe.segmenter
+    if segmenter is not None:
+        segmenter = replace(
+            segmenter,
+            input=replace(segmenter.input, size=_SMOKE_SIZE),
+            schedule=_smoke_schedule(segmenter.schedule),
+        )
+    return replace(
+        recipe,
+        input=replace(recipe.input, size=_SMOKE_SIZE),
+        cache_size=_SMOKE_SIZE,
+        seeds=recipe.seeds[:2],
+        split=replace(recipe.split, folds=2),
+        schedule=_smoke_schedule(recipe.schedule),
+        segmenter=segmenter,
+    )
+
+
+def _smoke_schedule(schedule: Schedule) -> Schedule:
+    stages = tuple(Stage(_SMOKE_SIZE, 1, _SMOKE_PHOTOS // 2) for _ in schedule.stages)
+    return replace(schedule, stages=stages, optimiser=replace(schedule.optimiser, batch=8))

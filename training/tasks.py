@@ -1,0 +1,162 @@
+"""The two things that are trained: a classifier of photos, a segmenter of lesions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from sklearn.metrics import roc_auc_score
+from torch.nn import functional
+
+from training import augment, losses
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+    from training.augment import Augmentation
+
+_EVALUATION_BATCH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Photos to draw from: the `rows` (N) of `pixels`, … × size × size × 3.
+
+    `allowed` bool N × classes; `weight` N, how often each is drawn, in any unit; `aspect` N, width
+    over height before squaring.
+    """
+
+    pixels: NDArray[np.uint8]
+    rows: NDArray[np.int64]
+    allowed: NDArray[np.bool_]
+    weight: NDArray[np.float64]
+    aspect: NDArray[np.float64]
+
+
+@dataclass(slots=True)
+class ClassifierTask:
+    """A classifier trained on several pools, each drawn from by its `shares`.
+
+    `adjustment` as in `losses.partial_cross_entropy`; `validation` photos N × size × size × 3 with
+    `validation_labels`, class numbers; `groups` maps a figure's name to the classes summed for it.
+    """
+
+    model: nn.Module
+    pools: Sequence[Pool]
+    shares: Sequence[float]
+    augmentation: Augmentation
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    adjustment: Tensor
+    smoothing: float
+    validation: NDArray[np.uint8]
+    validation_labels: NDArray[np.int64]
+    groups: dict[str, tuple[int, ...]]
+
+    def batches(
+        self, rng: np.random.Generator, *, size: int, images: int, batch: int
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield normalised batches at `size` px and what each label allows."""
+        which = rng.choice(len(self.pools), size=images, p=np.array(self.shares))
+        drawn = np.empty(images, np.int64)
+        for i, pool in enumerate(self.pools):
+            here = which == i
+            p = pool.weight / pool.weight.sum()
+            drawn[here] = rng.choice(len(p), size=int(here.sum()), p=p)
+        for start in range(0, images, batch):
+            part = slice(start, start + batch)
+            rows = list(zip(which[part], drawn[part], strict=True))
+            pixels = np.stack([self.pools[w].pixels[self.pools[w].rows[i]] for w, i in rows])
+            aspect = np.array([self.pools[w].aspect[i] for w, i in rows])
+            allowed = np.stack([self.pools[w].allowed[i] for w, i in rows])
+            where = augment.grid(len(rows), size, self.augmentation, rng, aspect)
+            x = augment.warp(augment.to_float(pixels), where)
+            x = augment.recolour(x, self.augmentation, rng)
+            yield augment.normalise(x, self.mean, self.std), torch.from_numpy(allowed)
+
+    def loss(self, output: Tensor, target: Tensor) -> Tensor:
+        """Return `losses.partial_cross_entropy`."""
+        return losses.partial_cross_entropy(
+            output, target, adjustment=self.adjustment.to(output.device), smoothing=self.smoothing
+        )
+
+    @torch.inference_mode()
+    def validate(self, model: nn.Module, size: int) -> dict[str, float]:
+        """Return the ROC AUC of each group against the rest, and the balanced accuracy."""
+        device = next(model.parameters()).device
+        found = []
+        for start in range(0, len(self.validation), _EVALUATION_BATCH):
+            x = augment.to_float(self.validation[start : start + _EVALUATION_BATCH])
+            x = functional.interpolate(x, size=(size, size), mode="bilinear", antialias=True)
+            x = augment.normalise(x, self.mean, self.std).to(device)
+            with torch.autocast(device.type, torch.bfloat16):
+                found.append(model(x).float().softmax(1).cpu())
+        p = torch.cat(found).numpy()
+        figures = {}
+        for name, classes in self.groups.items():
+            positive = np.isin(self.validation_labels, classes)
+            if 0 < positive.sum() < len(positive):
+                figures[name] = float(roc_auc_score(positive, p[:, list(classes)].sum(1)))
+        return {k: round(v, 4) for k, v in figures.items()}
+
+
+@dataclass(slots=True)
+class SegmenterTask:
+    """A segmenter: photos N × size × size × 3 with `masks` N × size × size in 0 … 255."""
+
+    model: nn.Module
+    pixels: NDArray[np.uint8]
+    masks: NDArray[np.uint8]
+    aspect: NDArray[np.float64]
+    augmentation: Augmentation
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    train: NDArray[np.int64]
+    held_out: NDArray[np.int64]
+
+    def batches(
+        self, rng: np.random.Generator, *, size: int, images: int, batch: int
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield normalised batches at `size` px and their masks in [0, 1]."""
+        drawn = self.train[rng.integers(len(self.train), size=images)]
+        for start in range(0, images, batch):
+            rows = drawn[start : start + batch]
+            x = augment.to_float(self.pixels[rows])
+            y = torch.from_numpy(self.masks[rows].astype(np.float32) / 255)[:, None]
+            where = augment.grid(len(rows), size, self.augmentation, rng, self.aspect[rows])
+            both = augment.warp(torch.cat([x, y], 1), where)
+            x = augment.recolour(both[:, :3].contiguous(), self.augmentation, rng)
+            yield augment.normalise(x, self.mean, self.std), both[:, 3:].contiguous()
+
+    def loss(self, output: Tensor, target: Tensor) -> Tensor:
+        """Return `losses.dice_bce`."""
+        return losses.dice_bce(output, target)
+
+    @torch.inference_mode()
+    def validate(self, model: nn.Module, size: int) -> dict[str, float]:
+        """Return the mean Dice and IoU of the held-out photos at threshold 0.5."""
+        device = next(model.parameters()).device
+        dice, iou = [], []
+        for start in range(0, len(self.held_out), _EVALUATION_BATCH):
+            rows = self.held_out[start : start + _EVALUATION_BATCH]
+            x = augment.to_float(self.pixels[rows])
+            truth = torch.from_numpy(self.masks[rows] > 127)[:, None]  # noqa: PLR2004
+            shape = truth.shape[-2:]
+            x = functional.interpolate(x, size=(size, size), mode="bilinear", antialias=True)
+            x = augment.normalise(x, self.mean, self.std).to(device)
+            with torch.autocast(device.type, torch.bfloat16):
+                logits = model(x).float().cpu()
+            found = functional.interpolate(logits, size=shape, mode="bilinear") > 0
+            both = (found & truth).sum((1, 2, 3)).double()
+            either = (found | truth).sum((1, 2, 3)).double()
+            dice.append(2 * both / (both + either).clamp(min=1))
+            iou.append(both / either.clamp(min=1))
+        return {
+            "dice": round(float(torch.cat(dice).mean()), 4),
+            "iou": round(float(torch.cat(iou).mean()), 4),
+        }
