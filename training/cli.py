@@ -49,7 +49,9 @@ def _export(arguments: argparse.Namespace) -> None:
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
-    found = rate_bundle.rate(arguments.bundle, arguments.data, arguments.out, _device())
+    found = rate_bundle.rate(
+        arguments.bundle, arguments.data, arguments.out, _device(), arguments.recipe
+    )
     evidence.write(found, arguments.out / "evidence")
 
 
@@ -100,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
     evaluate = commands.add_parser("evaluate", help="measure a bundle on its test part")
     evaluate.add_argument("bundle", type=Path, help="a bundle's folder")
+    evaluate.add_argument("--recipe", help="its recipe (default: the one that it names)")
     evaluate.set_defaults(run=_evaluate)
     for command in (fit, export_, evaluate):
         command.add_argument("--data", type=Path, required=True, help="where the data sets lie")

@@ -25,16 +25,19 @@ class OtherSplitError(recipes.RecipeError):
     """The data at hand do not split as they did when the bundle was made."""
 
 
-def rate(folder: Path, data: Path, out: Path, device: torch.device) -> Manifest:
+def rate(
+    folder: Path, data: Path, out: Path, device: torch.device, recipe_name: str | None = None
+) -> Manifest:
     """Return the bundle's manifest with the test figures measured anew; `out` keeps decoded photos.
 
+    `recipe_name` is a name or a file, by default the name of the recipe that the bundle says.
     Raises `BundleError`, `RecipeError`, `DataError`, and `OtherSplitError` where the split differs
     from the one pinned in the bundle, so that a photo trained on could be tested on.
     """
     loaded = bundle.load(folder, device=device)
     described = loaded.manifest
     training: dict[str, Any] = described.training
-    recipe, _ = recipes.load(str(training.get("recipe", described.name)))
+    recipe, _ = recipes.load(recipe_name or str(training.get("recipe", described.name)))
     smoke = bool(training.get("smoke"))
     recipe = recipes.smoke(recipe) if smoke else recipe
     recipe = replace(recipe, input=described.classifier.input, views=described.views)

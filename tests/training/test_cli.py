@@ -69,6 +69,34 @@ def test_the_evidence_is_written_for_machines_eyes_and_readers(run: Path) -> Non
     assert f"{made.metrics['test']['accuracy']['value']:.4f}" in card
 
 
+def test_a_bundle_measured_again_from_disk_has_the_same_figures(run: Path, tmp_path: Path) -> None:
+    folder = run / "run" / "bundle"
+    paths = ["--data", str(run / "data"), "--out", str(tmp_path), "--threads", "1"]
+
+    assert main(["evaluate", str(folder), "--recipe", str(run / "drawn.yaml"), *paths]) == 0
+
+    again = json.loads((tmp_path / "evidence" / "metrics.json").read_text())["test"]
+    exported = bundle.load_manifest(folder)[0].metrics["test"]
+    assert again["n_images"] == exported["n_images"]
+    assert again["malignant_auc"]["value"] == pytest.approx(exported["malignant_auc"]["value"])
+    after = exported["calibration"]["after"]
+    assert again["calibration"]["after"]["nll"] == pytest.approx(after["nll"], abs=1e-5)
+
+
+def test_a_bundle_is_not_measured_on_data_that_split_otherwise(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    drawn.write(tmp_path / "data")
+    metadata = tmp_path / "data/ham10000/metadata.csv"
+    metadata.write_text(metadata.read_text().replace("HAM_0,", "HAM_1,"))
+    paths = ["--data", str(tmp_path / "data"), "--out", str(tmp_path), "--threads", "1"]
+
+    folder = run / "run" / "bundle"
+    assert main(["evaluate", str(folder), "--recipe", str(run / "drawn.yaml"), *paths]) == 2
+
+    assert "use the same data and recipe" in capsys.readouterr().err
+
+
 def test_resuming_a_finished_run_changes_no_weight(run: Path) -> None:
     member = run / "run" / "member-0" / "final.safetensors"
     before = member.read_bytes()
