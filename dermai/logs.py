@@ -105,4 +105,3 @@ def leave_task(**_: Any) -> None:
     """Forget both."""
     current_task.set("")
     current_request.set("")
-

@@ -20,6 +20,8 @@ from django.conf import settings
 from accounts.models import User
 settings.STORAGES["staticfiles"]["BACKEND"] = (
     "django.contrib.staticfiles.storage.StaticFilesStorage")
+# The cookie must come from the middleware: force_login writes one of the test client's own.
+settings.SESSION_SAVE_EVERY_REQUEST = True
 client = Client(headers={"host": "dermai.example"})
 plain = client.get("/accounts/login/")
 page = client.get("/accounts/login/", secure=True)

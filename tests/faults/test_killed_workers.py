@@ -152,7 +152,7 @@ def test_a_worker_that_wakes_up_late_writes_nothing(
 def test_an_endless_analysis_ends_in_a_named_failure(
     behaviour: Behaviour, start_worker: StartWorker, image_store: Path
 ) -> None:
-    worker = start_worker(ANALYSIS_TIME_LIMIT="3")
+    worker = start_worker(ANALYSIS_TIME_LIMIT="6")
     analysis = submit(behaviour)
     done = wait_for(analysis, Status.FAILED, worker=worker)
     assert (done.error_code, done.attempts) == ("time_limit", 1)
