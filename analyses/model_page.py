@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -165,7 +166,7 @@ def _page(bundle: dict[str, Any], sha256: str) -> ModelPage:
         licence=str(bundle.get("licence", "")),
         intended_use=str(bundle.get("intended_use", "")),
         members=len(classifier["members"]),
-        architecture=str(classifier["architecture"]["name"]),
+        architecture=_architectures(classifier),
         views=len(bundle.get("views") or ["identity"]),
         gate=wording.gate_name(gate["active"]),
         threshold=wording.per_hundred(float(active["threshold"])),
@@ -189,6 +190,15 @@ def _page(bundle: dict[str, Any], sha256: str) -> ModelPage:
             )
             for source in (bundle.get("training") or {}).get("data") or ()
         ),
+    )
+
+
+def _architectures(classifier: dict[str, Any]) -> str:
+    """Return the members' networks by name: some may have their own."""
+    default = classifier["architecture"]
+    kinds = Counter(str((m.get("architecture") or default)["name"]) for m in classifier["members"])
+    return ", ".join(
+        f"{count} × {name}" if len(kinds) > 1 else name for name, count in kinds.items()
     )
 
 

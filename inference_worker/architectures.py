@@ -9,11 +9,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import timm
+import torch
+from timm.layers.norm_act import BatchNormAct2d
 from timm.models._efficientnet_blocks import InvertedResidual
 from torch import nn
 from torch.nn import functional
 
-from inference_worker.manifest import GLUON_MOBILENET, GLUON_UNET, ClassifierSpec, SegmenterSpec
+from inference_worker.manifest import (
+    GLUON_MOBILENET,
+    GLUON_RESNET,
+    GLUON_UNET,
+    ClassifierSpec,
+    SegmenterSpec,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,6 +38,7 @@ __all__ = [
 HEADS: Final = ("linear", "norm_linear", "mlp")
 
 _TIMM_MOBILENET: Final = "mobilenetv2_100"
+_RESNET_CHANNELS: Final = 1024
 
 
 class ArchitectureError(ValueError):
@@ -100,16 +109,49 @@ def build_segmenter(spec: SegmenterSpec) -> nn.Module:
 
 
 def _trunk(name: str) -> nn.Module:
+    if name == GLUON_RESNET:
+        return _gluon_resnet()
     gluon = name == GLUON_MOBILENET
     try:
         trunk: Any = timm.create_model(
             _TIMM_MOBILENET if gluon else name, pretrained=False, num_classes=0
         )
     except RuntimeError as error:
-        msg = f"unknown classifier {name!r}: use {GLUON_MOBILENET!r} or a name that timm knows"
+        known = f"{GLUON_MOBILENET}, {GLUON_RESNET}"
+        msg = f"unknown classifier {name!r}: use one of {known}, or a name that timm knows"
         raise ArchitectureError(msg) from error
     if gluon:
         trunk.blocks[0][0] = _gluon_first_block()
+    return cast("nn.Module", trunk)
+
+
+class DataNorm(nn.Module):
+    """GluonCV's first batch norm, which has no scale of its own: (x − m) / √(v + ε) per channel."""
+
+    def __init__(self, channels: int = 3, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.eps = eps
+        self.register_buffer("m", torch.zeros(channels, 1, 1))
+        self.register_buffer("v", torch.ones(channels, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return B × channels × H × W, normalised."""
+        m, v = cast("Tensor", self.m), cast("Tensor", self.v)
+        return (x - m) / (v + self.eps).sqrt()
+
+
+def _gluon_resnet() -> nn.Module:
+    """Return ResNet50-v2 without its last stage, with GluonCV's input norm and ReLU after conv1."""
+    trunk: Any = timm.create_model("resnetv2_50", pretrained=False, num_classes=0)
+    stem = trunk.stem
+    trunk.stem = nn.Sequential()
+    trunk.stem.add_module("data_bn", DataNorm())
+    trunk.stem.add_module("conv", stem.conv)
+    trunk.stem.add_module("norm", BatchNormAct2d(64, act_layer=nn.ReLU))
+    trunk.stem.add_module("pool", stem.pool)
+    trunk.stages = trunk.stages[:3]
+    trunk.norm = BatchNormAct2d(_RESNET_CHANNELS, act_layer=nn.ReLU)
+    trunk.num_features = _RESNET_CHANNELS
     return cast("nn.Module", trunk)
 
 

@@ -86,7 +86,7 @@ def load(folder: Path, *, device: torch.device | None = None) -> Bundle:
     unet = None
     try:
         for member in classifier.members:
-            network = build_classifier(classifier.architecture, len(classifier.outputs))
+            network = build_classifier(classifier.architecture_of(member), len(classifier.outputs))
             _fill(network, contents[member.file], member.file, device)
             members.append(network)
         if segmenter is not None:

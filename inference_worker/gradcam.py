@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 import torch
 from pytorch_grad_cam import GradCAM
@@ -64,12 +65,15 @@ def heatmap(
 ) -> Heatmap:
     """Return the mean over members of their activation maps, scaled to [0, 1] again.
 
+    It has the finest member's grid; coarser maps are enlarged to it, bilinearly.
+
     `maps` hold per member the feature map of the photo as it stands, 1 × channels × height × width;
     `box` is what the networks saw of the photo. A map that is zero all over stays so: then nothing
     raised p_malignant. Raises `NonFiniteError`.
     """
     grids = [member_map(*pair, target) for pair in zip(classifiers, maps, strict=True)]
-    mean = np.mean(grids, axis=0)
+    height, width = max(grid.shape for grid in grids)
+    mean = np.mean([cv2.resize(grid, (width, height)) for grid in grids], axis=0)
     if not np.isfinite(mean).all():
         raise NonFiniteError("the heat map")
     top = float(mean.max())

@@ -12,6 +12,7 @@ from inference_worker.verdict import CLASSES
 
 SCHEMA_VERSION: Final = 1
 GLUON_MOBILENET: Final = "mobilenetv2_gluon"
+GLUON_RESNET: Final = "resnetv2_50_gluon_stages123"
 GLUON_UNET: Final = "unet_mobilenet_v2"
 
 AGGREGATES: Final = ("malignant", "melanoma")
@@ -24,10 +25,11 @@ _HASH_LENGTH: Final = 64
 class ClassifierSpec:
     """A classifier: trunk and head.
 
-    `name` is `mobilenetv2_gluon` or any name of `timm.create_model`. `head`: ``linear`` (dropout,
-    linear), ``norm_linear`` (LayerNorm first) or ``mlp`` (for each of `hidden`: dropout, linear,
-    batch norm, ReLU; then dropout, linear). `hidden_dropout` is one share per hidden layer, before
-    it; `dropout` stands before the last layer.
+    `name` is `mobilenetv2_gluon`, `resnetv2_50_gluon_stages123` (ResNet50-v2 without its last
+    stage: 1,024 features at stride 16) or any name of `timm.create_model`. `head`: ``linear``
+    (dropout, linear), ``norm_linear`` (LayerNorm first) or ``mlp`` (for each of `hidden`: dropout,
+    linear, batch norm, ReLU; then dropout, linear). `hidden_dropout` is one share per hidden layer,
+    before it; `dropout` stands before the last layer.
     """
 
     name: str = GLUON_MOBILENET
@@ -90,11 +92,15 @@ class WeightFile:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One member of the ensemble, and the seed that it was trained from."""
+    """One member of the ensemble, and the seed that it was trained from.
+
+    `architecture` is given where it is not the ensemble's.
+    """
 
     file: str
     sha256: str
     seed: int
+    architecture: ClassifierSpec | None = None
 
     def __post_init__(self) -> None:
         WeightFile(self.file, self.sha256)
@@ -102,7 +108,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Classifier:
-    """The ensemble: one architecture, one or more members.
+    """The ensemble: an architecture, one or more members, of which some may have their own.
 
     `outputs` names the model's outputs in order. `activation` "softmax" over them, or "sigmoid" of
     one. `class_map` maps a product class, `malignant` or `melanoma` to the outputs summed for it.
@@ -123,6 +129,10 @@ class Classifier:
         if self.activation == "sigmoid" and len(self.outputs) != 1:
             raise ValueError("a sigmoid has exactly one output")
         check_class_map(self.class_map, self.outputs)
+
+    def architecture_of(self, member: Member) -> ClassifierSpec:
+        """Return the member's architecture."""
+        return member.architecture or self.architecture
 
 
 @dataclass(frozen=True, slots=True)

@@ -172,7 +172,9 @@ def _write_members(run: Run, folder: Path) -> tuple[manifest.Member, ...]:
     for fold, seed in enumerate(run.recipe.seeds):
         weights = predict.load_member(run, fold).state_dict()
         pinned = bundle.write_weights(folder, f"member-{fold}.safetensors", weights)
-        members.append(manifest.Member(pinned.file, pinned.sha256, seed))
+        own = run.recipe.network(fold).classifier
+        architecture = None if own == run.recipe.classifier else own
+        members.append(manifest.Member(pinned.file, pinned.sha256, seed, architecture))
     return tuple(members)
 
 
@@ -219,7 +221,7 @@ def _ood(
 def _half_precision_change(run: Run, pixels: NDArray[np.uint8], rows: NDArray[np.int64]) -> float:
     """Return the largest change of any probability that storing member 0 in half makes."""
     some = rows[:: max(1, len(rows) // _ROUND_TRIP_PHOTOS)]
-    full = networks.classifier(run.recipe.classifier, len(run.recipe.outputs), None)
+    full = networks.classifier(run.recipe.network(0).classifier, len(run.recipe.outputs), None)
     checkpoint.load_weights(run.member(0) / FINAL, full)
     full.to(run.device).eval()
     both = [
@@ -246,7 +248,9 @@ def _provenance(run: Run, own: Labelled, recipe_sha256: str, best_member: int) -
         "epochs": sum(stage.epochs for stage in stages),
         "photos_drawn_per_member": sum(stage.epochs * stage.images for stage in stages),
         "best_member": best_member,
-        "initial_weights": recipe.init,
+        "initial_weights": sorted(
+            {recipe.network(m).init or "random" for m in range(len(recipe.seeds))}
+        ),
         "data": _sources(run, own),
         "smoke": run.smoke,
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -59,10 +59,9 @@ class Run:
         """Return the segmenter's folder."""
         return self.out / "segmenter"
 
-    @property
-    def init(self) -> Path | None:
-        """Return the pretrained trunk's file."""
-        return self.data / self.recipe.init if self.recipe.init else None
+    def init(self, file: str | None) -> Path | None:
+        """Return where pretrained weights lie that a recipe names."""
+        return self.data / file if file else None
 
 
 def train(run: Run) -> None:
@@ -80,6 +79,7 @@ def train(run: Run) -> None:
 def train_member(run: Run, own: dataset.Labelled, fold: int, seed: int) -> Path:
     """Train one member on all development folds but `fold`; return its weights' path."""
     recipe = run.recipe
+    network = recipe.network(fold)
     torch.manual_seed(seed)
     pools, shares = dataset.pools(
         recipe, own, fold, data=run.data, cache_dir=run.cache, smoke=run.smoke
@@ -87,7 +87,7 @@ def train_member(run: Run, own: dataset.Labelled, fold: int, seed: int) -> Path:
     held_out = np.array(own.split.of(fold))
     mean, std = recipe.mean_std
     task = ClassifierTask(
-        model=networks.classifier(recipe.classifier, len(recipe.outputs), run.init),
+        model=networks.classifier(network.classifier, len(recipe.outputs), run.init(network.init)),
         pools=pools,
         shares=shares,
         augmentation=recipe.schedule.augmentation,
@@ -102,7 +102,7 @@ def train_member(run: Run, own: dataset.Labelled, fold: int, seed: int) -> Path:
     return loop.fit(
         task,
         recipe.schedule.stages,
-        recipe.schedule.optimiser,
+        replace(recipe.schedule.optimiser, lr=network.lr or recipe.schedule.optimiser.lr),
         seed=seed,
         out=run.member(fold),
         resume=run.resume,
@@ -123,7 +123,7 @@ def train_segmenter(run: Run, spec: SegmenterRecipe, own: dataset.Labelled) -> P
     is_held_out = np.array([r.source == spec.extra and r.image_id in held_out for r in records])
     mean, std = spec.input.mean, spec.input.std
     task = SegmenterTask(
-        model=networks.segmenter(spec.architecture, run.init),
+        model=networks.segmenter(spec.architecture, run.init(spec.init or run.recipe.init)),
         pixels=dataset.photos(run.recipe, records, data=run.data, cache_dir=run.cache),
         masks=cache.masks(records, data=run.data, cache=run.cache, size=run.recipe.cache_size),
         aspect=np.array([1.0 if r.source == spec.extra else _LANDSCAPE for r in records]),

@@ -5,6 +5,7 @@ Every number in it is read from the manifest: none is typed here.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from inference_worker.verdict import CLASSES
@@ -49,14 +50,15 @@ def render(manifest: Manifest, pictures: str) -> str:
 def _facts(manifest: Manifest) -> str:
     classifier, made = manifest.classifier, manifest.training
     steps = ", ".join(step.step for step in manifest.preprocessing) or "none"
-    what = (
-        f"{len(classifier.members)} × {classifier.architecture.name}, {classifier.input.size} px, "
-        f"{len(manifest.views)} views each"
-    )
+    kinds = Counter(classifier.architecture_of(member).name for member in classifier.members)
+    members = " and ".join(f"{count} × {name}" for name, count in kinds.items())
+    what = f"{members}, {classifier.input.size} px, {len(manifest.views)} views each"
+    starts = made.get("initial_weights") or ["random"]
+    starts = [starts] if isinstance(starts, str) else starts
     trained = (
         f"seeds {', '.join(map(str, made.get('seeds', [])))}; "
         f"{made.get('photos_drawn_per_member')} photos drawn per member; "
-        f"trunks start from `{made.get('initial_weights')}`"
+        f"trunks start from {', '.join(f'`{name}`' for name in starts)}"
     )
     source = (
         f"{manifest.created}, recipe `{made.get('recipe')}` "

@@ -83,7 +83,7 @@ def photos(run: Run, own: Labelled) -> NDArray[np.uint8]:
 
 def load_member(run: Run, fold: int) -> Classifier:
     """Return a trained member with the weights that its bundle will hold."""
-    model = networks.classifier(run.recipe.classifier, len(run.recipe.outputs), None)
+    model = networks.classifier(run.recipe.network(fold).classifier, len(run.recipe.outputs), None)
     _restore(model, run.member(fold) / FINAL, run.device)
     return model
 

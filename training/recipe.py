@@ -24,6 +24,7 @@ FOLDER: Final = Path(__file__).parent / "recipes"
 
 _SMOKE_SIZE: Final = 64
 _SMOKE_PHOTOS: Final = 32
+_SMOKE_MEMBERS: Final = 2
 
 
 class RecipeError(ValueError):
@@ -70,12 +71,14 @@ class Schedule:
 class SegmenterRecipe:
     """The lesion segmenter: trained on the development photos with masks, and on `extra`.
 
-    `held_out` share of the `extra` photos is kept for the test.
+    `held_out` share of the `extra` photos is kept for the test. The encoder starts from `init`,
+    or from the recipe's own where that is not given.
     """
 
     architecture: SegmenterSpec
     input: Input
     schedule: Schedule
+    init: str | None = None
     extra: str | None = None
     held_out: float = 0.1
     seed: int = 42
@@ -83,8 +86,28 @@ class SegmenterRecipe:
 
 
 @dataclass(frozen=True, slots=True)
+class Network:
+    """A classifier, where its trunk starts from, and its learning rate; the recipe's where None."""
+
+    classifier: ClassifierSpec
+    init: str | None = None
+    lr: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Variant(Network):
+    """The network of some `members` (counted from 0) that differ from the rest."""
+
+    members: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Recipe:
-    """One bundle's making. `cache_size` px is the side at which photos are kept in memory."""
+    """One bundle's making.
+
+    `init` is the trunks' start, in the data folder; `cache_size` px is the side at which photos
+    are kept in memory.
+    """
 
     name: str
     version: str
@@ -99,6 +122,7 @@ class Recipe:
     seeds: tuple[int, ...]
     views: tuple[str, ...]
     init: str | None = None
+    variants: tuple[Variant, ...] = ()
     cache_size: int = 192
     preprocessing: tuple[Step, ...] = ()
     split: SplitSpec = field(default_factory=SplitSpec)
@@ -111,10 +135,18 @@ class Recipe:
             raise ValueError(f"{len(self.seeds)} seeds need as many folds, not {self.split.folds}")
         if self.data.crop_share + self.data.partial_share >= 1:
             raise ValueError("crop_share and partial_share leave no labelled photos to draw")
+        others = [number for variant in self.variants for number in variant.members]
+        if len(set(others)) != len(others) or set(others) - set(range(len(self.seeds))):
+            raise ValueError(f"variants name members {others}: each once, of {len(self.seeds)}")
         check_class_map(self.class_map, self.outputs)
         views.plan(self.views)
         for step in self.preprocessing:
             preprocessing.parse_step(step.step, step.params)
+
+    def network(self, member: int) -> Network:
+        """Return the network of a member, counted from 0."""
+        own = Network(self.classifier, self.init)
+        return next((v for v in self.variants if member in v.members), own)
 
     @property
     def steps(self) -> tuple[tuple[str, dict[str, object]], ...]:
@@ -156,7 +188,11 @@ def smoke(recipe: Recipe) -> Recipe:
         recipe,
         input=replace(recipe.input, size=_SMOKE_SIZE),
         cache_size=_SMOKE_SIZE,
-        seeds=recipe.seeds[:2],
+        seeds=recipe.seeds[:_SMOKE_MEMBERS],
+        variants=tuple(
+            replace(variant, members=tuple(m for m in variant.members if m < _SMOKE_MEMBERS))
+            for variant in recipe.variants
+        ),
         split=replace(recipe.split, folds=2),
         schedule=_smoke_schedule(recipe.schedule),
         segmenter=segmenter,

@@ -91,3 +91,13 @@ def test_a_segmenter_gives_one_logit_per_pixel(spec: SegmenterSpec) -> None:
 def test_a_segmenter_that_cannot_be_built_is_a_named_error(name: str) -> None:
     with pytest.raises(ArchitectureError):
         build_segmenter(SegmenterSpec(name))
+
+
+def test_the_gluon_resnet_ends_at_stride_16_and_norms_its_input_first() -> None:
+    trunk = build_classifier(ClassifierSpec("resnetv2_50_gluon_stages123"), 7).trunk.eval()
+    trunk.stem.data_bn.m.fill_(2.0)
+    trunk.stem.data_bn.v.fill_(4.0)
+
+    assert trunk.forward_features(PHOTOS).shape == (2, 1024, 4, 4)
+    normed = trunk.stem.data_bn(torch.full((1, 3, 2, 2), 4.0))
+    assert torch.allclose(normed, torch.ones(1, 3, 2, 2), atol=1e-4)

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from inference_worker import bundle, manifest
+from inference_worker.architectures import build_classifier
 from inference_worker.verdict import CLASSES
 from tests.inference_worker import tiny
 
@@ -88,6 +89,23 @@ def test_a_bundle_comes_back_as_it_was_written(tmp_path: Path) -> None:
     assert loaded.ood is not None
     assert loaded.ood.distance(np.full(4, 2.0)) == pytest.approx(2.0)
     assert not any(m.training for m in loaded.members)
+
+
+def test_a_member_may_have_an_architecture_of_its_own(tmp_path: Path) -> None:
+    described = write(tmp_path)
+    other = manifest.ClassifierSpec("mobilenetv2_035")
+    network = build_classifier(other, len(described.classifier.outputs))
+    pinned = bundle.write_weights(tmp_path, "member-1.safetensors", network.state_dict())
+    first, _ = described.classifier.members
+    members = (first, manifest.Member(pinned.file, pinned.sha256, 2, other))
+    classifier = replace(described.classifier, members=members)
+    bundle.write_manifest(tmp_path, replace(described, classifier=classifier))
+
+    loaded = bundle.load(tmp_path)
+
+    assert loaded.manifest.classifier.architecture_of(members[1]) == other
+    counts = [sum(p.numel() for p in member.parameters()) for member in loaded.members]
+    assert counts[1] < counts[0]
 
 
 def test_weights_are_stored_in_half_precision_and_run_in_single(tmp_path: Path) -> None:

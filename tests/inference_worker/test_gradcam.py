@@ -115,6 +115,17 @@ def test_members_are_averaged_and_the_mean_is_scaled_to_one() -> None:
     assert grid[0, 0] == pytest.approx(0.5)
 
 
+def test_a_coarser_members_map_is_enlarged_to_the_finest_grid() -> None:
+    target = gradcam.MalignancyTarget((1,), "softmax")
+    coarse = torch.zeros((1, 2, 3, 3))
+    coarse[0, 0, 2, 2] = 1.0
+    maps = [coarse, torch.zeros((1, 2, 6, 6))]
+    grid = np.array(gradcam.heatmap([Spot()] * 2, maps, target, BOX).grid)
+    assert grid.shape == (6, 6)
+    assert grid[5, 5] == 1.0
+    assert not grid[:3, :3].any()
+
+
 def test_no_evidence_makes_no_heat() -> None:
     target = gradcam.MalignancyTarget((1,), "softmax")
     grid = np.array(gradcam.heatmap([Spot()], [torch.zeros((1, 2, 6, 6))], target, BOX).grid)

@@ -67,3 +67,25 @@ def test_smoke_size_keeps_every_stage_and_few_photos() -> None:
     assert sum(s.epochs * s.images for s in small.schedule.stages) <= 32
     assert {s.size for s in small.schedule.stages} == {64}
     assert len(small.seeds) == 2
+
+
+VARIANT = """variants:
+  - {members: [1], classifier: {name: mobilenetv2_100}, lr: 0.5}
+"""
+
+
+def test_some_members_may_have_a_network_of_their_own(tmp_path: Path) -> None:
+    mixed = load(tmp_path, drawn.RECIPE + VARIANT)
+
+    assert mixed.network(0) == recipe.Network(mixed.classifier, mixed.init)
+    assert mixed.network(1).classifier.name == "mobilenetv2_100"
+    assert (mixed.network(1).init, mixed.network(1).lr) == (None, 0.5)
+    assert recipe.smoke(mixed).network(1) == mixed.network(1)
+
+
+@pytest.mark.parametrize("members", ["[2]", "[1, 1]"])
+def test_a_variant_of_a_member_that_is_not_there_once_is_refused(
+    tmp_path: Path, members: str
+) -> None:
+    with pytest.raises(recipe.RecipeError, match="variants name members"):
+        load(tmp_path, drawn.RECIPE + VARIANT.replace("[1]", members))
