@@ -2,6 +2,7 @@
 
 Celery ends the whole worker at a message whose body is JSON but not `[args, kwargs, embed]`, puts
 the message back, and ends the next worker at it, too. Here it is refused like any other bad one.
+Celery lets a message bring time limits of its own; here the worker's settings alone decide.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ class CheckedRequest(Request):  # type: ignore[misc]  # untyped library
         given = self._request_dict
         if not isinstance(given["args"], list | tuple) or not isinstance(given["kwargs"], dict):
             raise InvalidTaskError("the message's arguments are not those of a task")
+        self.time_limits = (None, None)
 
 
 class Task(celery.Task):  # type: ignore[misc]  # untyped library

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+import pytest
 from django.conf import settings
 from django.db import connection
 
@@ -19,14 +20,17 @@ READY_WITHIN = 120  # s
 T = TypeVar("T")
 
 
-def wait_until(what: Callable[[], T], *, within: float = 90, why: str = "") -> T:
-    """Return the first true answer of `what`; fail when there is none in time."""
+def wait_until(
+    what: Callable[[], T], *, within: float = 90, why: str | Callable[[], str] = "waited in vain"
+) -> T:
+    """Return the first true answer of `what`; fail, and say `why`, when there is none in time."""
     deadline = time.monotonic() + within
     while True:
         answer = what()
         if answer:
             return answer
-        assert time.monotonic() < deadline, why or "waited in vain"
+        if time.monotonic() > deadline:
+            pytest.fail(why() if callable(why) else why)
         time.sleep(0.05)
 
 
@@ -71,7 +75,7 @@ class Worker:
         wait_until(
             lambda: " ready." in self.text() or self.process.poll() is not None,
             within=READY_WITHIN,
-            why=self.text(),
+            why=self.text,
         )
         assert self.process.poll() is None, self.text()
         return self

@@ -136,7 +136,7 @@ def test_messages_that_a_broker_forgot_are_sent_again(start_worker: StartWorker)
     assert reconcile.enqueue_forgotten() == 0
     Analysis.objects.update(enqueued_at="2020-01-01T00:00:00Z")
     assert reconcile.enqueue_forgotten() == 1
-    wait_until(lambda: Analysis.objects.get(id=analysis.id).is_terminal, why=worker.text())
+    wait_until(lambda: Analysis.objects.get(id=analysis.id).is_terminal, why=worker.text)
     assert DeletionEvent.objects.count() == 1
 
 
@@ -162,10 +162,10 @@ def test_a_worker_refuses_pickles_and_goes_on(start_worker: StartWorker, tmp_pat
             content_encoding="binary",
             headers={"task": queue.ANALYSE, "id": "1"},
         )
-    wait_until(lambda: "Refusing to deserialize" in worker.text(), why=worker.text())
+    wait_until(lambda: "Refusing to deserialize" in worker.text(), why=worker.text)
     assert not trap.exists()
     analysis = make_analysis()
-    wait_until(lambda: Analysis.objects.get(id=analysis.id).is_terminal, why=worker.text())
+    wait_until(lambda: Analysis.objects.get(id=analysis.id).is_terminal, why=worker.text)
 
 
 @pytest.mark.parametrize(

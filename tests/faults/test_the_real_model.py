@@ -25,7 +25,7 @@ def test_a_drawn_lesion_is_judged_by_five_networks_in_a_real_worker(
     tiny.write(bundle)
     worker = start_worker(stand_in=False, DERMAI_BUNDLE=str(bundle))
     analysis = make_analysis(upload=make_upload(images.jpeg(640, 480)))
-    wait_until(lambda: Analysis.objects.get().is_terminal, within=240, why=worker.text())
+    wait_until(lambda: Analysis.objects.get().is_terminal, within=240, why=worker.text)
     done = Analysis.objects.select_related("result").get(id=analysis.id)
     assert (done.status, done.error_code) == (Status.COMPLETED, ""), worker.text()
     assert done.result is not None
