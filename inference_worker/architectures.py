@@ -35,7 +35,7 @@ __all__ = [
     "build_segmenter",
 ]
 
-HEADS: Final = ("linear", "norm_linear", "mlp")
+HEADS: Final = ("linear", "norm_linear", "mlp", "stack")
 
 _TIMM_MOBILENET: Final = "mobilenetv2_100"
 _RESNET_CHANNELS: Final = 1024
@@ -168,6 +168,9 @@ def _head(spec: ClassifierSpec, channels: int, num_outputs: int) -> nn.Module:
     if len(spec.hidden) != len(spec.hidden_dropout) or bool(spec.hidden) != (spec.head == "mlp"):
         msg = "'hidden' and 'hidden_dropout' go together, one each per layer, with head 'mlp' only"
         raise ArchitectureError(msg)
+    if bool(spec.layers) != (spec.head == "stack"):
+        msg = "'layers' goes with head 'stack', and only with that"
+        raise ArchitectureError(msg)
     layers: list[nn.Module] = [nn.LayerNorm(channels)] if spec.head == "norm_linear" else []
     width = channels
     for hidden, dropout in zip(spec.hidden, spec.hidden_dropout, strict=True):
@@ -178,4 +181,23 @@ def _head(spec: ClassifierSpec, channels: int, num_outputs: int) -> nn.Module:
             nn.ReLU(),
         ]
         width = hidden
+    for layer in spec.layers:
+        made, width = _layer(layer, width)
+        layers.append(made)
     return nn.Sequential(*layers, nn.Dropout(spec.dropout), nn.Linear(width, num_outputs))
+
+
+def _layer(text: str, width: int) -> tuple[nn.Module, int]:
+    """Return one layer of a ``stack`` over `width` features, and how many come out of it."""
+    kind, _, number = text.partition(" ")
+    try:
+        if kind == "linear":
+            return nn.Linear(width, int(number)), int(number)
+        if kind == "dropout":
+            return nn.Dropout(float(number)), width
+    except ValueError as error:
+        raise ArchitectureError(f"layer {text!r} of the head: {error}") from error
+    if text in {"relu", "batch_norm"}:
+        return nn.ReLU() if text == "relu" else nn.BatchNorm1d(width), width
+    msg = f"unknown layer {text!r}: use batch_norm, relu, 'dropout SHARE' or 'linear WIDTH'"
+    raise ArchitectureError(msg)

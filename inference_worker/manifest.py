@@ -27,9 +27,11 @@ class ClassifierSpec:
 
     `name` is `mobilenetv2_gluon`, `resnetv2_50_gluon_stages123` (ResNet50-v2 without its last
     stage: 1,024 features at stride 16) or any name of `timm.create_model`. `head`: ``linear``
-    (dropout, linear), ``norm_linear`` (LayerNorm first) or ``mlp`` (for each of `hidden`: dropout,
-    linear, batch norm, ReLU; then dropout, linear). `hidden_dropout` is one share per hidden layer,
-    before it; `dropout` stands before the last layer.
+    (dropout, linear), ``norm_linear`` (LayerNorm first), ``mlp`` (for each of `hidden`: dropout,
+    linear, batch norm, ReLU; then dropout, linear) or ``stack`` (`layers` one by one, each
+    ``batch_norm``, ``relu``, ``dropout SHARE`` or ``linear WIDTH``; then dropout, linear).
+    `hidden_dropout` is one share per hidden layer, before it; `dropout` stands before the last
+    layer.
     """
 
     name: str = GLUON_MOBILENET
@@ -37,6 +39,7 @@ class ClassifierSpec:
     dropout: float = 0.2
     hidden: tuple[int, ...] = ()
     hidden_dropout: tuple[float, ...] = ()
+    layers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

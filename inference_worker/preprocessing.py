@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import cv2
 import numpy as np
 
+from inference_worker.artefacts import ink_mask, plaster_mask
 from inference_worker.field_of_view import dark_corners
 from inference_worker.pixels import Mask, Pixels, check, check_mask
 
@@ -76,14 +77,46 @@ class Clahe:
     grid: int = 8
 
 
+@dataclass(frozen=True, slots=True)
+class Ink:
+    """Fill strokes of a surgical marker: green, blue or violet, of at least `saturation` in [0, 1].
+
+    `min_length` of a stroke as a share of the long side; `radius` px of Telea inpainting at the
+    reference side; `max_share` of the frame above which nothing is filled.
+    """
+
+    saturation: float = 0.35
+    min_length: float = 0.05
+    radius: float = 5.0
+    max_share: float = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Plasters:
+    """Fill sticking plasters: flat beige patches at the frame's edge, sharply bounded.
+
+    `min_share` and `max_share` of the frame that one patch covers; `radius` px of Telea inpainting
+    at the reference side.
+    """
+
+    min_share: float = 0.01
+    max_share: float = 0.35
+    radius: float = 5.0
+
+
 BLACK_CORNERS: Final = "black_corners"
 
-Step: TypeAlias = BlackCorners | Hair | Clahe
+SPARING: Final = frozenset({BLACK_CORNERS, "ink", "plasters"})
+"""The steps that leave the lesion alone where its mask is known."""
 
-_STEPS: Final[dict[str, type[BlackCorners | Hair | Clahe]]] = {
+Step: TypeAlias = BlackCorners | Hair | Clahe | Ink | Plasters
+
+_STEPS: Final[dict[str, type[Step]]] = {
     BLACK_CORNERS: BlackCorners,
     "hair": Hair,
     "clahe": Clahe,
+    "ink": Ink,
+    "plasters": Plasters,
 }
 
 
@@ -115,7 +148,7 @@ def apply(
     """Run `steps`, pairs of name and parameters, in order; return a photo of the same shape.
 
     `pixels` uint8 height × width × 3 RGB. `lesion_mask` bool height × width, where it is known:
-    corners are never filled inside it. The argument is not changed.
+    corners, ink and plasters are never filled inside it. The argument is not changed.
     Raises `InvalidPixelsError`, `UnknownStepError`.
     """
     check(pixels)
@@ -126,6 +159,8 @@ def apply(
             pixels = fill_black_corners(pixels, step, lesion_mask)
         elif isinstance(step, Hair):
             pixels = remove_hair(pixels, step)
+        elif isinstance(step, Ink | Plasters):
+            pixels = remove_marks(pixels, step, lesion_mask)
         else:
             pixels = equalise(pixels, step)
     return pixels
@@ -178,6 +213,24 @@ def hair_mask(pixels: Pixels, step: Hair = Hair()) -> Mask:
     kept = thin & (length >= step.min_length * long_side)
     kept[0] = False
     return np.asarray(kept[labels]) if count > 1 else np.zeros(labels.shape, np.bool_)
+
+
+def remove_marks(pixels: Pixels, step: Ink | Plasters, lesion_mask: Mask | None = None) -> Pixels:
+    """Fill what `artefacts` finds of ink or of plasters, never inside `lesion_mask`."""
+    small = shrink(pixels, WORKING_SIDE)
+    if isinstance(step, Ink):
+        found = ink_mask(small, saturation=step.saturation, min_length=step.min_length)
+    else:
+        found = plaster_mask(small, min_share=step.min_share, max_share=step.max_share)
+    if lesion_mask is not None:
+        found &= ~_resized(lesion_mask, small)
+    if not found.any() or found.mean() > step.max_share:
+        return pixels
+    radius = max(1.0, step.radius * max(small.shape[:2]) / REFERENCE_SIDE)
+    filled = np.asarray(
+        cv2.inpaint(small, found.astype(np.uint8), radius, cv2.INPAINT_TELEA), np.uint8
+    )
+    return _composite(pixels, filled, found)
 
 
 def equalise(pixels: Pixels, step: Clahe = Clahe()) -> Pixels:
