@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from inference_worker.manifest import Input
+
 _LUMA: Final = (0.299, 0.587, 0.114)
+_LEVELS: Final = 255.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,8 @@ class Augmentation:
     `flips` and `quarter_turns` on or off; `rotation` degrees either way; `scale` from and to, below
     1 enlarges; `shift` share of the frame; `stretch` of the aspect, as a share; `brightness`,
     `contrast`, `saturation` as shares either way; `hue` degrees; `cast` share per colour channel.
+    `vertical` flips upside down too, which quarter turns do anyway; `noise` is the greatest
+    standard deviation of Gaussian noise, of pixels in [0, 1].
     """
 
     flips: bool = True
@@ -41,12 +46,23 @@ class Augmentation:
     saturation: float = 0.2
     hue: float = 6.0
     cast: float = 0.05
+    vertical: bool = False
+    noise: float = 0.0
 
 
 def to_float(pixels: NDArray[np.uint8]) -> Tensor:
     """Return uint8 B × H × W × 3 as float32 B × 3 × H × W in [0, 1]."""
     tensor = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2)
     return tensor.float().div_(255.0)
+
+
+def as_input(x: Tensor, how: Input) -> Tensor:
+    """Return RGB photos in [0, 1] as the network reads them: see `inference_worker.tensors`."""
+    if how.channel_order == "BGR":
+        x = x.flip(1)
+    if how.scale != _LEVELS:
+        x = x * (_LEVELS / how.scale)
+    return normalise(x, how.mean, how.std)
 
 
 def normalise(x: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
@@ -70,6 +86,7 @@ def grid(
     seen = np.where(quarter % 2 == 1, 1 / aspect, aspect)
     seen = seen * (1 + rng.uniform(-spec.stretch, spec.stretch, n))
     mirror = np.where(rng.random(n) < (0.5 if spec.flips else 0.0), -1.0, 1.0)
+    upright = np.where(rng.random(n) < 0.5, -1.0, 1.0) if spec.vertical else np.ones(n)  # noqa: PLR2004 - even odds
     cos, sin = np.cos(angle) * zoom, np.sin(angle) * zoom
     # From the view's square to its own shape (half height 1), turned, back to the photo's square.
     width = np.where(quarter % 2 == 1, seen * aspect, seen)
@@ -77,8 +94,8 @@ def grid(
     theta = np.zeros((n, 2, 3))
     theta[:, 0, 0] = mirror * cos * width / aspect
     theta[:, 0, 1] = mirror * -sin * height / aspect
-    theta[:, 1, 0] = sin * width
-    theta[:, 1, 1] = cos * height
+    theta[:, 1, 0] = upright * sin * width
+    theta[:, 1, 1] = upright * cos * height
     theta[:, :, 2] = rng.uniform(-spec.shift, spec.shift, (n, 2)) * 2
     return functional.affine_grid(
         torch.from_numpy(theta).float(), [n, 3, size, size], align_corners=False
@@ -109,8 +126,12 @@ def recolour(x: Tensor, spec: Augmentation, rng: np.random.Generator) -> Tensor:
     weight = torch.from_numpy(matrix).float().to(x.device)
     middle = x.mean((1, 2, 3)).view(n, 1, 1, 1)
     offset = middle * torch.from_numpy(1 - contrast).float().to(x.device).view(n, 1, 1, 1)
-    changed = torch.bmm(weight, x.reshape(n, 3, -1)).view_as(x)
-    return (changed + offset).clamp_(0.0, 1.0)
+    changed = torch.bmm(weight, x.reshape(n, 3, -1)).view_as(x) + offset
+    if spec.noise:
+        sigma = torch.from_numpy(rng.uniform(0, spec.noise, (n, 1, 1, 1))).float()
+        grain = torch.from_numpy(rng.standard_normal(x.shape, np.float32))
+        changed = changed + (grain * sigma).to(x.device)
+    return changed.clamp_(0.0, 1.0)
 
 
 def _hue_turn(angle: NDArray[np.float64]) -> NDArray[np.float64]:

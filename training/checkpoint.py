@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 from safetensors import safe_open
@@ -13,28 +15,44 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
+_RNG: Final = "rng"
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a training is: `epoch`, `step`, what `more` there is as plain JSON types.
+
+    `rng` is the generator's state; None in a checkpoint that has none.
+    """
+
+    epoch: int
+    step: int
+    more: dict[str, Any] = field(default_factory=dict)
+    rng: Tensor | None = None
+
 
 def save(
     path: Path,
     model: nn.Module,
     average: nn.Module,
     optimiser: torch.optim.Optimizer,
-    *,
-    epoch: int,
-    step: int,
+    position: Position,
 ) -> None:
     """Write model, averaged model, optimiser state and how far they are."""
     tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
     tensors |= {f"average.{k}": v for k, v in average.state_dict().items()}
     for index, state in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{index}.{k}": torch.as_tensor(v) for k, v in state.items()}
-    _write(path, tensors, {"epoch": str(epoch), "step": str(step)})
+    if position.rng is not None:
+        tensors[_RNG] = position.rng
+    numbers = {"epoch": str(position.epoch), "step": str(position.step)}
+    _write(path, tensors, numbers | {"more": json.dumps(position.more)})
 
 
 def load(
     path: Path, model: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer
-) -> tuple[int, int]:
-    """Put the state back in place; return (next epoch, next step)."""
+) -> Position:
+    """Put the state back in place; return how far it is."""
     tensors = load_file(path)
     model.load_state_dict(_under(tensors, "model."))
     average.load_state_dict(_under(tensors, "average."))
@@ -47,7 +65,8 @@ def load(
     optimiser.load_state_dict(whole)
     with safe_open(path, "pt") as file:
         metadata = file.metadata()
-    return int(metadata["epoch"]), int(metadata["step"])
+    more = json.loads(metadata.get("more", "{}"))
+    return Position(int(metadata["epoch"]), int(metadata["step"]), more, tensors.get(_RNG))
 
 
 def save_weights(path: Path, model: nn.Module) -> None:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Final
 import torch
 
 from inference_worker.bundle import BundleError
-from training import evidence, export, rate_bundle
+from training import evidence, export, parallel, rate_bundle, tracking
 from training import recipe as recipes
 from training.fit import Run, train
+from training.loop import MonitorError
 from training.networks import InitError
 from training.readers import DataError
 from training.splits import SplitError
@@ -21,7 +22,15 @@ from training.splits import SplitError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_EXPECTED: Final = (BundleError, DataError, InitError, SplitError, recipes.RecipeError)
+_EXPECTED: Final = (
+    BundleError,
+    DataError,
+    InitError,
+    MonitorError,
+    SplitError,
+    recipes.RecipeError,
+    tracking.TrackingError,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _fit(arguments: argparse.Namespace) -> None:
     run, sha256 = _run(arguments)
     train(run)
-    if not arguments.only:
+    if run.team.leads and not arguments.only:
         _export_run(run, sha256, arguments)
 
 
@@ -49,10 +58,12 @@ def _export(arguments: argparse.Namespace) -> None:
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
-    found = rate_bundle.rate(
+    described, cases = rate_bundle.judge(
         arguments.bundle, arguments.data, arguments.out, _device(), arguments.recipe
     )
+    found = rate_bundle.report(described, cases)
     evidence.write(found, arguments.out / "evidence")
+    evidence.write_cases(cases, arguments.out / "evidence" / "predictions.csv")
 
 
 def _export_run(run: Run, sha256: str, arguments: argparse.Namespace) -> None:
@@ -65,14 +76,17 @@ def _run(arguments: argparse.Namespace) -> tuple[Run, str]:
     recipe, sha256 = recipes.load(arguments.recipe)
     if arguments.smoke:
         recipe = recipes.smoke(recipe)
+    team, device = parallel.join(_device())
     run = Run(
         recipe=recipe,
         data=arguments.data,
         out=arguments.out,
-        device=_device(),
+        device=device,
         resume=getattr(arguments, "resume", False),
         smoke=arguments.smoke,
         only=tuple(getattr(arguments, "only", ())),
+        trackers=tuple(getattr(arguments, "track", ())),
+        team=team,
     )
     return run, sha256
 
@@ -92,6 +106,13 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         metavar="PART",
         help="train these parts alone: segmenter, or members by number",
+    )
+    fit.add_argument(
+        "--track",
+        nargs="+",
+        default=[],
+        choices=tracking.TRACKERS,
+        help="send figures there too, beside log.csv",
     )
     export_ = commands.add_parser("export", help="make the bundle of a finished run")
     for command, run in ((fit, _fit), (export_, _export)):

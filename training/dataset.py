@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import torch
 
-from inference_worker.verdict import CLASSES
-from training import cache, readers, splits
+from training import cache, duplicates, readers, splits
 from training.tasks import Pool
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ _LANDSCAPE: Final = 4 / 3
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """The seven-class photos: `records`, their class numbers `labels` and their `split`."""
+    """The labelled photos: `records`, their column numbers `labels` and their `split`."""
 
     records: list[Record]
     labels: NDArray[np.int64]
@@ -46,14 +45,16 @@ def labelled(recipe: Recipe, data: Path, *, smoke: bool = False) -> Labelled:
     records = readers.read(data, recipe.data.labelled)
     if smoke:
         records = _few(records)
-    split = splits.by_lesion(
+    if recipe.data.near_duplicates is not None:
+        records = duplicates.merge(records, data, recipe.data.near_duplicates)
+    cut = splits.by_lesion if recipe.split.by == "lesion" else splits.by_image
+    split = cut(
         records,
         test_share=recipe.split.test_share,
         folds=recipe.split.folds,
         seed=recipe.split.seed,
     )
-    labels = np.array([CLASSES.index(str(r.dx)) for r in records], np.int64)
-    return Labelled(records, labels, split)
+    return Labelled(records, recipe.labels.of(records), split)
 
 
 def pools(
@@ -63,7 +64,7 @@ def pools(
     rows = np.array(own.split.train(fold))
     pixels = photos(recipe, own.records, data=data, cache_dir=cache_dir)
     weight = _class_weights(own.labels[rows], recipe.data.class_power)
-    one_hot = np.eye(len(CLASSES), dtype=np.bool_)
+    one_hot = np.eye(len(recipe.labels.columns), dtype=np.bool_)
     aspect = np.full(len(rows), _LANDSCAPE)
     found = [Pool(pixels, rows, one_hot[own.labels[rows]], weight, aspect)]
     shares = [1 - recipe.data.crop_share - recipe.data.partial_share]
@@ -81,15 +82,20 @@ def pools(
         partial = partial[:SMOKE_PHOTOS] if smoke else partial
         pixels = photos(recipe, partial, data=data, cache_dir=cache_dir)
         n = len(partial)
-        allowed = np.stack([_allowed(record) for record in partial])
+        allowed = np.stack([recipe.labels.allowed(record) for record in partial])
         found.append(Pool(pixels, np.arange(n), allowed, np.ones(n), np.full(n, _LANDSCAPE)))
         shares.append(recipe.data.partial_share)
     return found, [share / sum(shares) for share in shares]
 
 
+def counts(recipe: Recipe, labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return how many photos each of the recipe's columns has."""
+    return np.bincount(labels, minlength=len(recipe.labels.columns))
+
+
 def adjustment(recipe: Recipe, labels: NDArray[np.int64]) -> Tensor:
-    """Return log(prior as sampled / true prior) per class, for `partial_cross_entropy`."""
-    count = np.bincount(labels, minlength=len(CLASSES)).astype(np.float64)
+    """Return log(prior as sampled / true prior) per column, for `partial_cross_entropy`."""
+    count = counts(recipe, labels).astype(np.float64)
     true = count / count.sum()
     sampled = count**recipe.data.class_power
     return torch.from_numpy(np.log(sampled / sampled.sum() / true)).float()
@@ -105,24 +111,18 @@ def photos(
 
 
 def _class_weights(labels: NDArray[np.int64], power: float) -> NDArray[np.float64]:
-    count = np.bincount(labels, minlength=len(CLASSES)).astype(np.float64)
+    count = np.bincount(labels).astype(np.float64)
     weight: NDArray[np.float64] = count[labels] ** (power - 1)
     return weight
 
 
-def _allowed(record: Record) -> NDArray[np.bool_]:
-    """Return the classes that a record's label allows."""
-    allowed = np.zeros(len(CLASSES), np.bool_)
-    allowed[CLASSES.index("mel")] = True
-    return allowed if record.melanoma else ~allowed
-
-
 def _few(records: list[Record]) -> list[Record]:
-    """Keep the first photos of distinct lesions of each class, `SMOKE_PHOTOS` in all."""
+    """Keep the first photos of distinct lesions of each diagnosis, `SMOKE_PHOTOS` in all."""
     kept, seen, count = [], set(), Counter[str]()
+    each = SMOKE_PHOTOS // len({record.dx for record in records})
     for record in records:
         dx = str(record.dx)
-        if record.lesion_id not in seen and count[dx] < SMOKE_PHOTOS // len(CLASSES):
+        if record.lesion_id not in seen and count[dx] < each:
             kept.append(record)
             seen.add(record.lesion_id)
             count[dx] += 1

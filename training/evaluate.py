@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
 from inference_worker.calibration import temper
-from inference_worker.verdict import CLASSES, MALIGNANT_CLASSES
-from training import gate, metrics
+from training import decision, gate, metrics, subgroups
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
+    from inference_worker.calibration import ClassMap
+    from training.labels import Labels
     from training.metrics import Bootstrap
     from training.readers import Record
+
+    Measure: TypeAlias = Callable[[NDArray[np.int64]], float]
 
 ROUNDS: Final = 1000
 """Bootstrap rounds."""
@@ -28,26 +30,29 @@ SMOKE_ROUNDS: Final = 20
 SEED: Final = 20251121
 GATE_THRESHOLDS: Final = (0.99, 0.97, 0.95, 0.9, 0.8, 0.7)
 
-_MEL: Final = CLASSES.index("mel")
-_MALIGNANT: Final = [CLASSES.index(dx) for dx in MALIGNANT_CLASSES]
-_SMALLEST_GROUP: Final = 30
-_AGES: Final = ((0, 30), (30, 45), (45, 60), (60, 75), (75, 200))
-
 
 @dataclass(frozen=True, slots=True)
 class Cases:
     """Photos with their truth and what each member said of each view.
 
-    `probabilities` members × n × views × classes, uncalibrated; `weights` how often a view counts,
-    the photo as it stands first; `prior` classes, of the development part.
+    `known` says what the columns are, `labels` which one is each photo's; `probabilities` members ×
+    n × views × columns, uncalibrated; `weights` how often a view counts, the photo as it stands
+    first; `prior` columns, of the development part; `marks` per photo what disturbs it.
     """
 
     records: Sequence[Record]
+    known: Labels
     labels: NDArray[np.int64]
     probabilities: NDArray[np.float32]
     weights: tuple[int, ...]
     temperature: float
     prior: NDArray[np.float64]
+    marks: Sequence[tuple[str, ...]] = ()
+
+    @property
+    def class_map(self) -> ClassMap:
+        """Return which columns are malignant, and which melanoma."""
+        return self.known.class_map
 
     @property
     def lesions(self) -> NDArray[np.str_]:
@@ -55,14 +60,18 @@ class Cases:
         return np.array([record.lesion_id for record in self.records])
 
     @property
-    def malignant(self) -> NDArray[np.bool_]:
-        """Return which photos show a malignant lesion."""
-        return is_malignant(self.labels)
+    def tasks(self) -> dict[str, tuple[int, ...]]:
+        """Return the columns summed for each yes-or-no question that the model answers."""
+        found = {"melanoma": self.class_map.melanoma, "malignant": self.class_map.malignant}
+        return {name: columns for name, columns in found.items() if columns}
 
-    @property
-    def melanoma(self) -> NDArray[np.bool_]:
-        """Return which photos show a melanoma."""
-        return np.asarray(self.labels == _MEL)
+    def truth(self, task: str = "malignant") -> NDArray[np.bool_]:
+        """Return for which photos the answer is yes."""
+        return np.isin(self.labels, self.tasks[task])
+
+    def score(self, p: NDArray[np.float64], task: str = "malignant") -> NDArray[np.float64]:
+        """Return the probability of yes in p, n × columns."""
+        return np.asarray(p[:, list(self.tasks[task])].sum(1))
 
     def mean(self, members: list[int] | None = None, *, tta: bool = True) -> NDArray[np.float64]:
         """Return the mean of `members` (all) over their views, n × classes, uncalibrated."""
@@ -77,16 +86,6 @@ class Cases:
         return temper(self.mean(), self.temperature)
 
 
-def is_malignant(labels: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return which class numbers are malignant."""
-    return np.isin(labels, _MALIGNANT)
-
-
-def p_malignant(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the summed probability of the malignant classes of p, n × classes."""
-    return np.asarray(p[:, _MALIGNANT].sum(1))
-
-
 def report(
     cases: Cases, *, best_member: int, certified: float | None, rounds: int = ROUNDS
 ) -> dict[str, Any]:
@@ -96,78 +95,71 @@ def report(
     """
     draws = metrics.bootstrap(cases.lesions, rounds, SEED)
     p = cases.calibrated()
-    ill, p_ill = cases.malignant, p_malignant(p)
+    ill, p_ill = cases.truth(), cases.score(p)
+    columns = cases.known.columns
     thresholds = [*GATE_THRESHOLDS, *([certified] if certified is not None else [])]
+    counts = np.bincount(cases.labels, minlength=len(columns)).tolist()
     return {
         "n_images": len(cases.labels),
         "n_lesions": len(set(cases.lesions.tolist())),
-        "classes": dict(zip(CLASSES, np.bincount(cases.labels, minlength=7).tolist(), strict=True)),
-        "prevalence": {
-            "melanoma": float(cases.melanoma.mean()),
-            "malignant": float(ill.mean()),
-        },
-        **_figures(cases, p, draws),
+        "classes": dict(zip(columns, counts, strict=True)),
+        "prevalence": {task: float(cases.truth(task).mean()) for task in cases.tasks},
+        **figures(cases, p, draws),
         "calibration": _calibration(cases, draws),
-        "confusion": metrics.confusion(cases.labels, p.argmax(1), len(CLASSES)).tolist(),
+        "confusion": metrics.confusion(cases.labels, p.argmax(1), len(columns)).tolist(),
         "gate": [gate.table(ill, p_ill, threshold).to_dict() for threshold in thresholds],
         "aurc": metrics.aurc(ill, p_ill),
         "curves": {
             "roc": {
-                "melanoma": metrics.roc_points(cases.melanoma, p[:, _MEL]),
-                "malignant": metrics.roc_points(ill, p_ill),
+                task: metrics.roc_points(cases.truth(task), cases.score(p, task))
+                for task in cases.tasks
             },
             "risk_coverage": metrics.risk_coverage_points(ill, p_ill),
+            "decision": decision.curve(ill, p_ill),
         },
         "comparisons": _comparisons(cases, best_member, draws),
-        "members": _members(cases),
-        "subgroups": _subgroups(cases, p),
+        "members": [_aucs(cases, cases.mean([i])) for i in range(len(cases.probabilities))],
+        "subgroups": subgroups.report(cases.records, cases.marks, ill, p_ill),
     }
 
 
-def _figures(cases: Cases, p: NDArray[np.float64], draws: Bootstrap) -> dict[str, Any]:
-    """Return the figures at full coverage."""
-    labels = cases.labels
+def figures(cases: Cases, p: NDArray[np.float64], draws: Bootstrap) -> dict[str, Any]:
+    """Return the figures of p, n × columns, at full coverage, each with its interval."""
+    measures = measures_of(cases, p)
+    return {name: draws.figure(measure) for name, measure in measures.items()}
+
+
+def measures_of(cases: Cases, p: NDArray[np.float64]) -> dict[str, Measure]:
+    """Return each figure at full coverage as a function of the rows that it is taken over."""
+    labels, plain = cases.labels, p.argmax(1)
     by_prior = (p / cases.prior).argmax(1)
-    plain = p.argmax(1)
-    found = {
-        "balanced_accuracy": draws.figure(lambda i: metrics.balanced_accuracy(labels[i], plain[i])),
-        "balanced_accuracy_prior_free": draws.figure(
-            lambda i: metrics.balanced_accuracy(labels[i], by_prior[i])
-        ),
-        "accuracy": draws.figure(lambda i: float(np.mean(labels[i] == plain[i]))),
+    found: dict[str, Measure] = {
+        "balanced_accuracy": lambda i: metrics.balanced_accuracy(labels[i], plain[i]),
+        "balanced_accuracy_prior_free": lambda i: metrics.balanced_accuracy(labels[i], by_prior[i]),
+        "accuracy": lambda i: float(np.mean(labels[i] == plain[i])),
     }
-    tasks = {
-        "melanoma": (cases.melanoma, p[:, _MEL]),
-        "malignant": (cases.malignant, p_malignant(p)),
-    }
-    for task, (truth, score) in tasks.items():
-        found |= _task_figures(task, truth, score, draws)
+    for task in cases.tasks:
+        own = _measures_of_task(cases.truth(task), cases.score(p, task))
+        found |= {f"{task}_{name}": measure for name, measure in own.items()}
     return found
 
 
-def _task_figures(
-    task: str,
-    truth: NDArray[np.bool_],
-    score: NDArray[np.float64],
-    draws: Bootstrap,
-) -> dict[str, Any]:
-    """Return one yes-or-no task's figures."""
-    figures: dict[str, Callable[[NDArray[np.int64]], float]] = {
+def _measures_of_task(truth: NDArray[np.bool_], score: NDArray[np.float64]) -> dict[str, Measure]:
+    return {
         "auc": lambda i: metrics.roc_auc(truth[i], score[i]),
         "ap": lambda i: metrics.average_precision(truth[i], score[i]),
         "sensitivity_at_90_specificity": lambda i: metrics.sensitivity_at(truth[i], score[i], 0.90),
         "sensitivity_at_95_specificity": lambda i: metrics.sensitivity_at(truth[i], score[i], 0.95),
         "specificity_at_95_sensitivity": lambda i: metrics.specificity_at(truth[i], score[i], 0.95),
     }
-    return {f"{task}_{name}": draws.figure(figure) for name, figure in figures.items()}
 
 
 def _calibration(cases: Cases, draws: Bootstrap) -> dict[str, Any]:
     """Return how far probabilities can be taken at their word, before and after temperature."""
-    truth, labels = cases.malignant, cases.labels
+    truth, labels = cases.truth(), cases.labels
     found: dict[str, Any] = {"temperature": cases.temperature}
     for name, p in (("before", cases.mean()), ("after", cases.calibrated())):
-        score = p_malignant(p)
+        score = cases.score(p)
         found[name] = {
             "ece": draws.figure(lambda i, s=score: metrics.ece(truth[i], s[i])),  # type: ignore[misc]
             "brier": metrics.brier(truth, score),
@@ -188,10 +180,10 @@ def _comparisons(cases: Cases, best_member: int, draws: Bootstrap) -> dict[str, 
     found: dict[str, Any] = {"best_member": best_member}
     for name, other in others.items():
         found[name] = {
-            "melanoma_auc": _paired(cases.melanoma, whole[:, _MEL], other[:, _MEL], draws),
-            "malignant_auc": _paired(
-                cases.malignant, p_malignant(whole), p_malignant(other), draws
-            ),
+            f"{task}_auc": _paired(
+                cases.truth(task), cases.score(whole, task), cases.score(other, task), draws
+            )
+            for task in cases.tasks
         }
     return found
 
@@ -207,45 +199,9 @@ def _paired(
     )
 
 
-def _members(cases: Cases) -> list[dict[str, float]]:
-    """Return each member's own AUCs over its views."""
-    found = []
-    for member in range(len(cases.probabilities)):
-        p = cases.mean([member])
-        found.append(
-            {
-                "melanoma_auc": metrics.roc_auc(cases.melanoma, p[:, _MEL]),
-                "malignant_auc": metrics.roc_auc(cases.malignant, p_malignant(p)),
-            }
-        )
-    return found
-
-
-def _subgroups(cases: Cases, p: NDArray[np.float64]) -> dict[str, dict[str, Any]]:
-    """Return the malignancy AUC of subgroups with at least 30 photos and both kinds in them."""
-    traits = {
-        "sex": [record.sex or "unknown" for record in cases.records],
-        "age": [_age_band(record.age) for record in cases.records],
-        "site": [record.site or "unknown" for record in cases.records],
-        "dx_type": [record.dx_type or "unknown" for record in cases.records],
+def _aucs(cases: Cases, p: NDArray[np.float64]) -> dict[str, float]:
+    """Return the AUC of each yes-or-no question under p, n × columns."""
+    return {
+        f"{task}_auc": metrics.roc_auc(cases.truth(task), cases.score(p, task))
+        for task in cases.tasks
     }
-    found: dict[str, dict[str, Any]] = {}
-    for trait, values in traits.items():
-        found[trait] = {}
-        for value, count in sorted(Counter(values).items()):
-            here = np.array([v == value for v in values])
-            truth = cases.malignant[here]
-            if count >= _SMALLEST_GROUP and 0 < truth.sum() < count:
-                found[trait][value] = {
-                    "n": count,
-                    "malignant": int(truth.sum()),
-                    "malignant_auc": metrics.roc_auc(truth, p_malignant(p)[here]),
-                }
-    return found
-
-
-def _age_band(age: float | None) -> str:
-    if age is None:
-        return "unknown"
-    low, high = next(band for band in _AGES if band[0] <= age < band[1])
-    return f"{low}-{high - 1}" if high <= _AGES[-1][0] else f"{low}+"

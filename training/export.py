@@ -11,20 +11,19 @@ import torch
 
 from inference_worker import bundle, manifest, views
 from inference_worker.calibration import temper
-from inference_worker.verdict import CLASSES
 from training import (
     calibrate,
     checkpoint,
     dataset,
     evaluate,
     gate,
+    marks,
     metrics,
     networks,
     predict,
-    readers,
+    provenance,
     served,
 )
-from training.fit import held_out_ids
 from training.loop import FINAL
 from training.overlap import segmentation_report
 from training.refusals import ood_report, quality_limits
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from inference_worker.manifest import Gate, Manifest, Ood, Segmenter
     from training.dataset import Labelled
     from training.fit import Run
+    from training.labels import Labels
 
 SEGMENTER_FILE: Final = "segmenter.safetensors"
 OOD_FILE: Final = "ood.safetensors"
@@ -71,19 +71,14 @@ def export(run: Run, recipe_sha256: str, folder: Path) -> Manifest:
     pixels = predict.photos(run, own)
     plan = views.plan(run.recipe.views)
     opinions = [predict.member(run, own, fold) for fold in range(len(run.recipe.seeds))]
-    oof = out_of_fold(own, opinions, plan.weights)
+    known = run.recipe.labels
+    oof = out_of_fold(own, known, opinions, plan.weights)
     members = _write_members(run, folder)
     segmenter, segmentation, shares = _segmenter(run, own, folder)
     ood, ood_figures = _ood(run, own, pixels, folder)
-    prior = np.bincount(own.labels[own.split.development], minlength=len(CLASSES)) + 1.0
     test = np.array(own.split.test)
-    cases = evaluate.Cases(
-        records=[own.records[i] for i in test],
-        labels=own.labels[test],
-        probabilities=np.stack([o.of(test).probabilities for o in opinions]),
-        weights=plan.weights,
-        temperature=oof.temperature,
-        prior=prior / prior.sum(),
+    cases = cases_of(
+        run, own, np.stack([o.of(test).probabilities for o in opinions]), oof.temperature
     )
     certified = oof.certified.threshold if oof.certified else None
     found = manifest.Manifest(
@@ -108,7 +103,7 @@ def export(run: Run, recipe_sha256: str, folder: Path) -> Manifest:
         quality=quality_limits(run, own, shares),
         ood=ood,
         segmenter=segmenter,
-        training=_provenance(run, own, recipe_sha256, oof.best_member),
+        training=provenance.record(run, own, recipe_sha256, oof.best_member),
         metrics=metrics.plain(
             {
                 "test": evaluate.report(
@@ -117,7 +112,7 @@ def export(run: Run, recipe_sha256: str, folder: Path) -> Manifest:
                     certified=certified,
                     rounds=evaluate.SMOKE_ROUNDS if run.smoke else evaluate.ROUNDS,
                 ),
-                "out_of_fold": _out_of_fold_figures(oof),
+                "out_of_fold": _out_of_fold_figures(oof, known),
                 "segmentation": segmentation,
                 "ood": ood_figures,
                 "half_precision_max_change_of_p": _half_precision_change(run, pixels, oof.rows),
@@ -131,8 +126,31 @@ def export(run: Run, recipe_sha256: str, folder: Path) -> Manifest:
     return found
 
 
+def cases_of(
+    run: Run, own: Labelled, probabilities: NDArray[np.float32], temperature: float
+) -> evaluate.Cases:
+    """Return the test part with what the members said of it, members × n × views × columns."""
+    known = run.recipe.labels
+    prior = np.bincount(own.labels[own.split.development], minlength=len(known.columns)) + 1.0
+    test = own.split.test
+    records = [own.records[i] for i in test]
+    return evaluate.Cases(
+        records=records,
+        known=known,
+        labels=own.labels[np.array(test)],
+        probabilities=probabilities,
+        weights=views.plan(run.recipe.views).weights,
+        temperature=temperature,
+        prior=prior / prior.sum(),
+        marks=marks.look(records, run.data),
+    )
+
+
 def out_of_fold(
-    own: Labelled, opinions: list[predict.Predictions], weights: tuple[int, ...]
+    own: Labelled,
+    known: Labels,
+    opinions: list[predict.Predictions],
+    weights: tuple[int, ...],
 ) -> OutOfFold:
     """Gather each member's opinions of its own fold; fit temperature and gate on them."""
     folds = [np.array(own.split.of(fold)) for fold in range(len(opinions))]
@@ -140,13 +158,15 @@ def out_of_fold(
     rows = np.concatenate(folds)
     labels = own.labels[rows]
     p = np.concatenate(means)
+    malignant = list(known.class_map.malignant)
     aucs = [
-        metrics.roc_auc(evaluate.is_malignant(own.labels[fold]), evaluate.p_malignant(mean))
+        metrics.roc_auc(np.isin(own.labels[fold], malignant), mean[:, malignant].sum(1))
         for fold, mean in zip(folds, means, strict=True)
     ]
     temperature = calibrate.temperature(labels, p)
     first = first_of_each(own.lesions(rows))
-    score = evaluate.p_malignant(temper(p, temperature))
+    ill = np.isin(labels, malignant)
+    score = temper(p, temperature)[:, malignant].sum(1)
     return OutOfFold(
         rows=rows,
         members=np.repeat(np.arange(len(folds)), [len(fold) for fold in folds]),
@@ -154,7 +174,7 @@ def out_of_fold(
         labels=labels,
         best_member=int(np.nanargmax(aucs)) if np.isfinite(aucs).any() else 0,
         temperature=temperature,
-        certified=gate.certify(evaluate.is_malignant(labels[first]), score[first]),
+        certified=gate.certify(ill[first], score[first]),
     )
 
 
@@ -231,73 +251,19 @@ def _half_precision_change(run: Run, pixels: NDArray[np.uint8], rows: NDArray[np
     return float(np.abs(both[0] - both[1]).max())
 
 
-def _provenance(run: Run, own: Labelled, recipe_sha256: str, best_member: int) -> dict[str, Any]:
-    """Return what the bundle was made from."""
-    recipe = run.recipe
-    stages = recipe.schedule.stages
-    return {
-        "recipe": recipe.name,
-        "recipe_sha256": recipe_sha256,
-        "data_manifest_sha256": own.split.sha256,
-        "split": {
-            "test_share": recipe.split.test_share,
-            "folds": recipe.split.folds,
-            "seed": recipe.split.seed,
-        },
-        "seeds": list(recipe.seeds),
-        "epochs": sum(stage.epochs for stage in stages),
-        "photos_drawn_per_member": sum(stage.epochs * stage.images for stage in stages),
-        "best_member": best_member,
-        "initial_weights": sorted(
-            {recipe.network(m).init or "random" for m in range(len(recipe.seeds))}
-        ),
-        "data": _sources(run, own),
-        "smoke": run.smoke,
-    }
-
-
-def _sources(run: Run, own: Labelled) -> list[dict[str, object]]:
-    """Return each data set that was trained on: its licence, how many photos, of how many lesions.
-
-    Where a data set knows no lesions, each photo counts as one.
-    """
-    recipe = run.recipe
-    development = [own.records[i] for i in own.split.development]
-    lesion = {record.image_id: record.lesion_id for record in development}
-    found = {recipe.data.labelled: list(lesion.values())}
-    if recipe.data.crops is not None:
-        crops = readers.read(run.data, recipe.data.crops)
-        found[recipe.data.crops] = [lesion[r.image_id] for r in crops if r.image_id in lesion]
-    if recipe.data.partial is not None:
-        partial = readers.read(run.data, recipe.data.partial)
-        found[recipe.data.partial] = [record.lesion_id for record in partial]
-    if recipe.segmenter is not None and recipe.segmenter.extra is not None:
-        extra = [r for r in readers.read(run.data, recipe.segmenter.extra) if r.mask_path]
-        held_out = held_out_ids([r.image_id for r in extra], recipe.segmenter)
-        kept = [r.lesion_id for r in extra if r.image_id not in held_out]
-        found[recipe.segmenter.extra] = kept
-    return [
-        {
-            "name": name,
-            "licence": recipe.licences.get(name, "unknown"),
-            "images": len(lesions),
-            "lesions": len(set(lesions)),
-        }
-        for name, lesions in found.items()
-    ]
-
-
-def _out_of_fold_figures(oof: OutOfFold) -> dict[str, Any]:
+def _out_of_fold_figures(oof: OutOfFold, known: Labels) -> dict[str, Any]:
     """Return what was seen while fitting: single members, on folds that they did not train on."""
     p = temper(oof.p, oof.temperature)
-    ill = evaluate.is_malignant(oof.labels)
-    score = evaluate.p_malignant(p)
-    mel = CLASSES.index("mel")
-    return {
+    malignant, melanoma = list(known.class_map.malignant), list(known.class_map.melanoma or ())
+    ill, score = np.isin(oof.labels, malignant), p[:, malignant].sum(1)
+    found = {
         "n_images": len(oof.rows),
-        "melanoma_auc": metrics.roc_auc(oof.labels == mel, p[:, mel]),
         "malignant_auc": metrics.roc_auc(ill, score),
-        "ece_before": metrics.ece(ill, evaluate.p_malignant(oof.p)),
+        "ece_before": metrics.ece(ill, oof.p[:, malignant].sum(1)),
         "ece_after": metrics.ece(ill, score),
         "gate": gate.table(ill, score, manifest.FixedGate().threshold).to_dict(),
     }
+    if melanoma:
+        is_melanoma = np.isin(oof.labels, melanoma)
+        found["melanoma_auc"] = metrics.roc_auc(is_melanoma, p[:, melanoma].sum(1))
+    return found

@@ -1,24 +1,27 @@
-"""One training loop for classifiers and segmenters: stages, EMA, checkpoints, exact resume.
+"""One training loop for classifiers and segmenters: phases, EMA, checkpoints, exact resume.
 
-All randomness of an epoch is drawn from (seed, epoch), and a checkpoint stands between epochs: a
-run that was killed and resumed ends in the same weights as one that was not.
+All randomness of an epoch is drawn from (seed, epoch), and a checkpoint within an epoch holds the
+generator's state: a run that was killed and resumed ends in the same weights as one that was not.
 """
 
 from __future__ import annotations
 
 import copy
-import csv
+import itertools
 import json
 import math
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
-from training import checkpoint
+from training import checkpoint, schedule
+from training.parallel import SOLO, Team
+from training.schedule import Optimiser, Stage
+from training.tracking import LOG, Tracker, open_trackers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,32 +29,15 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
+__all__ = ["BEST", "CHECKPOINT", "FINAL", "LOG", "Optimiser", "Stage", "Task", "fit"]
+
 CHECKPOINT: Final = "checkpoint.safetensors"
+BEST: Final = "best.safetensors"
 FINAL: Final = "final.safetensors"
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """A stretch of training at one `size` px: `epochs` of `images` drawn photos each."""
-
-    size: int
-    epochs: int
-    images: int
-
-
-@dataclass(frozen=True, slots=True)
-class Optimiser:
-    """AdamW under one cycle: linear warm-up over `warmup` of all steps, then cosine to zero.
-
-    `ema` is the decay per step of the averaged weights, which are the ones kept.
-    """
-
-    lr: float = 7e-4
-    weight_decay: float = 0.02
-    batch: int = 32
-    clip: float = 1.0
-    warmup: float = 0.1
-    ema: float = 0.99
+class MonitorError(ValueError):
+    """The figure that the schedule watches is not among those of the validation part."""
 
 
 class Task(Protocol):
@@ -74,86 +60,246 @@ class Task(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a training runs and writes: folder `out`, `device`, `team`, `trackers` by name."""
+
+    out: Path
+    device: torch.device
+    team: Team = SOLO
+    trackers: tuple[str, ...] = ()
+
+
 def fit(
     task: Task,
     stages: Sequence[Stage],
     optimiser: Optimiser,
+    place: Place,
     *,
     seed: int,
-    out: Path,
     resume: bool,
-    device: torch.device,
 ) -> Path:
-    """Train `task` and return the path of the averaged weights, ``out/final.safetensors``.
+    """Train `task` and return the path of the weights kept, ``out/final.safetensors``.
 
     Writes a checkpoint after each epoch and a row of ``log.csv``. With `resume` it goes on from the
     checkpoint in `out`, if there is one, and does nothing where the training had ended.
+    Raises `MonitorError`, `TrackingError`.
     """
+    out, team = place.out, place.team
     out.mkdir(parents=True, exist_ok=True)
     final = out / FINAL
     if resume and final.exists():
         return final
-    model = task.model.to(device).to(memory_format=torch.channels_last)
-    average = copy.deepcopy(model).eval()
-    adamw = torch.optim.AdamW(_groups(model, optimiser.weight_decay), lr=optimiser.lr)
-    plan = [stage for stage in stages for _ in range(stage.epochs)]
-    total = sum(math.ceil(stage.images / optimiser.batch) for stage in plan)
-    step = first = 0
+    training = _Training(task, stages, optimiser, seed, place)
     if resume and (out / CHECKPOINT).exists():
-        first, step = checkpoint.load(out / CHECKPOINT, model, average, adamw)
-    for epoch in range(first, len(plan)):
-        stage = plan[epoch]
-        torch.manual_seed(seed * 1000 + epoch)
-        rng = np.random.default_rng((seed, epoch))
-        started, losses = time.monotonic(), []
-        model.train()
-        batches = task.batches(rng, size=stage.size, images=stage.images, batch=optimiser.batch)
-        count = math.ceil(stage.images / optimiser.batch)
-        label = f"{out.name} {epoch + 1}/{len(plan)} at {stage.size} px"
-        for x, target in tqdm(batches, total=count, desc=label, unit="batch", mininterval=10):
-            _set_rate(adamw, rate(step, total, optimiser))
-            with torch.autocast(device.type, torch.bfloat16):
-                output = model(x.to(device))
-            loss = task.loss(output, target.to(device))
-            adamw.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(model.parameters(), optimiser.clip)
-            adamw.step()
-            step += 1
-            _average(average, model, min(optimiser.ema, (1 + step) / (10 + step)))
-            losses.append(float(loss.detach()))
-        checkpoint.save(out / CHECKPOINT, model, average, adamw, epoch=epoch + 1, step=step)
-        row = {"epoch": epoch, "size": stage.size, "loss": float(np.mean(losses))}
-        row["seconds"] = round(time.monotonic() - started, 1)
-        if epoch + 1 == len(plan) or plan[epoch + 1].size != stage.size:
-            row |= task.validate(average, stage.size)
-        _log(out / "log.csv", row)
-    checkpoint.save_weights(final, average)
-    (out / "plan.json").write_text(json.dumps([asdict(stage) for stage in stages]))
+        training.restore()
+    elif team.leads:
+        (out / BEST).unlink(missing_ok=True)
+    training.trackers = open_trackers(out, place.trackers) if team.leads else []
+    training.run()
+    if team.leads:
+        training.keep(final)
+        (out / "plan.json").write_text(json.dumps([asdict(stage) for stage in stages]))
+    team.wait()
     return final
 
 
-def rate(step: int, total: int, optimiser: Optimiser) -> float:
-    """Return the learning rate of `step` of `total`."""
-    warm = max(1, round(total * optimiser.warmup))
-    if step < warm:
-        return optimiser.lr * (step + 1) / warm
-    return optimiser.lr * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, total - warm)))
+@dataclass(slots=True)
+class _Progress:
+    """How far a training is: `epoch` of the plan, `batch` within it, `step` of all.
+
+    `best` figure so far; `stale` epochs of the phase without a better one; `losses` of the epoch.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    best: float | None = None
+    stale: int = 0
+    losses: list[float] = field(default_factory=list)
+    rates: dict[str, Any] = field(default_factory=dict)
 
 
-def _groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Return parameter groups: vectors (biases, norms) are not decayed."""
-    decayed = [p for p in model.parameters() if p.ndim > 1]
-    plain = [p for p in model.parameters() if p.ndim <= 1]
-    return [
-        {"params": decayed, "weight_decay": weight_decay},
-        {"params": plain, "weight_decay": 0.0},
-    ]
+class _Training:
+    """One network's training, between its start and its end."""
 
+    def __init__(
+        self,
+        task: Task,
+        stages: Sequence[Stage],
+        spec: Optimiser,
+        seed: int,
+        place: Place,
+    ) -> None:
+        self.task, self.spec, self.seed = task, spec, seed
+        self.out, self.device, self.team = place.out, place.device, place.team
+        self.model = task.model.to(self.device).to(memory_format=torch.channels_last)
+        self.average = copy.deepcopy(self.model).eval()
+        layered = any(stage.layered for stage in stages)
+        self.optimiser = schedule.build(self.model, spec, layered=layered)
+        self.plan = schedule.plan(stages)
+        total = schedule.steps(stages, spec.batch)
+        self.rates = schedule.Rates(self.optimiser, spec, total)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=spec.precision == "fp16")
+        self.at = _Progress()
+        self.trackers: list[Tracker] = []
+        self._rng: Tensor | None = None
+        self._wrapped: nn.Module = self.model
+        if spec.compile:
+            self.model.compile()
 
-def _set_rate(adamw: torch.optim.Optimizer, lr: float) -> None:
-    for group in adamw.param_groups:
-        group["lr"] = lr
+    def restore(self) -> None:
+        """Go back to the checkpoint."""
+        found = checkpoint.load(self.out / CHECKPOINT, self.model, self.average, self.optimiser)
+        self.at = _Progress(epoch=found.epoch, step=found.step, **found.more.get("progress", {}))
+        if found.more.get("scaler"):
+            self.scaler.load_state_dict(found.more["scaler"])
+        self._rng = found.rng
+
+    _rng: Tensor | None = None
+
+    def run(self) -> None:
+        """Train what is left of the plan."""
+        begun: Stage | None = None
+        while self.at.epoch < len(self.plan):
+            stage = self.plan[self.at.epoch].stage
+            if stage is not begun:
+                self._begin(stage)
+                begun = stage
+            self._epoch()
+        for tracker in self.trackers:
+            tracker.close()
+
+    def keep(self, path: Path) -> None:
+        """Write the weights that the training was for."""
+        if self.spec.monitor is not None:
+            checkpoint.load_weights(self.out / BEST, self.average)
+        checkpoint.save_weights(path, self.average)
+
+    def _begin(self, stage: Stage) -> None:
+        """Take up a phase, from its start or from within."""
+        within = self.plan[self.at.epoch].within > 0 or self.at.batch > 0
+        if not within:
+            self.at.stale, self.at.rates = 0, {}
+            if self.spec.schedule != "one_cycle":
+                self.optimiser.state.clear()
+        self.rates.begin(stage)
+        self.rates.restore(self.at.rates)
+        self._wrapped = self.team.wrap(self.model)
+
+    def _epoch(self) -> None:
+        at, spec = self.at, self.spec
+        epoch = self.plan[at.epoch]
+        stage = epoch.stage
+        torch.manual_seed(self.seed * 1000 + at.epoch)
+        rng = np.random.default_rng((self.seed, at.epoch))
+        started = time.monotonic()
+        schedule.set_training(self.model)
+        batches = self.task.batches(rng, size=stage.size, images=stage.images, batch=spec.batch)
+        left = itertools.islice(batches, at.batch, None)
+        count = math.ceil(stage.images / spec.batch)
+        label = f"{self.out.name} {at.epoch + 1}/{len(self.plan)} at {stage.size} px"
+        self._restore_rng()
+        for x, target in tqdm(
+            left,
+            initial=at.batch,
+            total=count,
+            desc=label,
+            unit="batch",
+            mininterval=10,
+            disable=not self.team.leads,
+        ):
+            self.rates.set(at.step, epoch.within + at.batch / count)
+            at.losses.append(self._step(x, target))
+            at.batch += 1
+            if spec.checkpoint_every and at.batch % spec.checkpoint_every == 0 and at.batch < count:
+                self._save()
+        self._end(epoch, round(time.monotonic() - started, 1))
+
+    def _step(self, x: Tensor, target: Tensor) -> float:
+        """Learn from one batch; return this process's loss."""
+        spec, own = self.spec, self.team.share(x)
+        kind = torch.float16 if spec.precision == "fp16" else torch.bfloat16
+        with torch.autocast(self.device.type, kind, enabled=spec.precision != "fp32"):
+            output = self._wrapped(own.to(self.device))
+        loss = self.task.loss(output, self.team.share(target).to(self.device))
+        self.optimiser.zero_grad(set_to_none=True)
+        self.scaler.scale(loss * self.team.weight(len(x), len(own))).backward()  # type: ignore[no-untyped-call]
+        self.scaler.unscale_(self.optimiser)
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), spec.clip)
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
+        self.at.step += 1
+        _average(self.average, self.model, min(spec.ema, (1 + self.at.step) / (10 + self.at.step)))
+        return float(loss.detach())
+
+    def _end(self, epoch: schedule.Epoch, seconds: float) -> None:
+        """Validate, note, and decide what comes next."""
+        at, monitor = self.at, self.spec.monitor
+        number, last = at.epoch, at.epoch + 1 == epoch.next_stage
+        row: dict[str, Any] = {"size": epoch.stage.size, "loss": float(np.mean(at.losses))}
+        row["seconds"] = seconds
+        changes = (
+            number + 1 == len(self.plan) or self.plan[number + 1].stage.size != epoch.stage.size
+        )
+        figures: dict[str, float] = {}
+        if monitor or changes:
+            own = self.task.validate(self.average, epoch.stage.size) if self.team.leads else {}
+            figures = self.team.told(own)
+        at.epoch, at.batch, at.losses = number + 1, 0, []
+        if monitor is not None:
+            if monitor not in figures:
+                raise MonitorError(
+                    f"the schedule watches {monitor!r}, the validation gives {sorted(figures)}: "
+                    "name one of these, or validate on photos of both kinds"
+                )
+            self._watch(figures[monitor])
+            stale = self.spec.early_stop and at.stale >= self.spec.early_stop
+            at.epoch = epoch.next_stage if stale and not last else at.epoch
+        at.rates = self.rates.state()
+        self._save()
+        for tracker in self.trackers:
+            tracker.epoch(number, row | figures)
+
+    def _watch(self, figure: float) -> None:
+        """Keep the weights if they are the best so far."""
+        self.rates.see(figure)
+        self.at.stale += 1
+        if self.at.best is None or figure > self.at.best:
+            self.at.best, self.at.stale = figure, 0
+            if self.team.leads:
+                checkpoint.save_weights(self.out / BEST, self.average)
+
+    def _save(self) -> None:
+        if not self.team.leads:
+            return
+        progress = asdict(self.at)
+        more = {
+            "progress": {k: v for k, v in progress.items() if k not in {"epoch", "step"}},
+            "scaler": self.scaler.state_dict(),
+        }
+        checkpoint.save(
+            self.out / CHECKPOINT,
+            self.model,
+            self.average,
+            self.optimiser,
+            checkpoint.Position(self.at.epoch, self.at.step, more, self._random_state()),
+        )
+
+    def _random_state(self) -> Tensor:
+        """Return the state of the generator that dropout draws from."""
+        cuda = self.device.type == "cuda"
+        return torch.cuda.get_rng_state(self.device) if cuda else torch.get_rng_state()
+
+    def _restore_rng(self) -> None:
+        """Take up the generator's state, where a checkpoint stood within this epoch."""
+        if self._rng is None or self.at.batch == 0:
+            return
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state(self._rng, self.device)
+        else:
+            torch.set_rng_state(self._rng)
+        self._rng = None
 
 
 @torch.no_grad()
@@ -167,15 +313,3 @@ def _average(average: nn.Module, model: nn.Module, decay: float) -> None:
         else:
             own.copy_(new)
     torch._foreach_lerp_(kept, fresh, 1 - decay)
-
-
-def _log(path: Path, row: dict[str, Any]) -> None:
-    """Append a row; figures that an epoch lacks stay empty."""
-    old = list(csv.DictReader(path.open())) if path.exists() else []
-    rows = [r for r in old if int(r["epoch"]) < row["epoch"]] + [row]
-    names = list(dict.fromkeys(name for r in rows for name in r))
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, names)
-        writer.writeheader()
-        writer.writerows(rows)
-    tqdm.write(json.dumps(row))

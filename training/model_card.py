@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from inference_worker.verdict import CLASSES
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -39,7 +37,7 @@ def render(manifest: Manifest, pictures: str) -> str:
         _gate(manifest, test, pictures),
         _calibration(manifest, test, pictures),
         _comparisons(test),
-        _confusion(test["confusion"], pictures),
+        _confusion(test, pictures),
         _segmentation(manifest.metrics.get("segmentation", {})),
         _refusals(manifest),
         _subgroups(test["subgroups"]),
@@ -109,11 +107,11 @@ def _full_coverage(test: dict[str, Any], pictures: str) -> str:
     }
     prevalence = test["prevalence"]
     text = (
-        f"{test['n_images']} photos of {test['n_lesions']} lesions; prevalence of melanoma"
-        f" {_percent(prevalence['melanoma'])}, of malignancy {_percent(prevalence['malignant'])}."
+        f"{test['n_images']} photos of {test['n_lesions']} lesions; prevalence of"
+        f" {', of '.join(f'{task} {_percent(share)}' for task, share in prevalence.items())}."
         " 95% intervals by bootstrap over lesions."
     )
-    rows = [(label, _figure(test[name])) for name, label in names.items()]
+    rows = [(label, _figure(test[name])) for name, label in names.items() if name in test]
     picture = f"![ROC curves]({pictures}/roc.svg)"
     table = _table(("", "value (95% CI)"), rows)
     return f"## Test, all photos decided\n\n{text}\n\n{table}\n\n{picture}"
@@ -198,21 +196,20 @@ def _comparisons(test: dict[str, Any]) -> str:
         "ensemble_minus_best_member": f"ensemble − member {found['best_member']}, best out-of-fold",
         "tta_minus_none": "all views − the photo as it stands",
     }
-    rows = [
-        (label, _figure(found[name]["melanoma_auc"]), _figure(found[name]["malignant_auc"]))
-        for name, label in names.items()
-    ]
+    aucs = list(test["members"][0])
+    rows = [(label, *(_figure(found[name][auc]) for auc in aucs)) for name, label in names.items()]
     rows += [
-        (f"member {i} alone", _number(one["melanoma_auc"], 4), _number(one["malignant_auc"], 4))
+        (f"member {i} alone", *(_number(one[auc], 4) for auc in aucs))
         for i, one in enumerate(test["members"])
     ]
-    header = ("", "melanoma AUC", "malignant AUC")
+    header = ("", *(auc.replace("_auc", " AUC") for auc in aucs))
     return "## What the ensemble and the views add\n\n" + _table(header, rows)
 
 
-def _confusion(counts: list[list[int]], pictures: str) -> str:
-    rows = [(f"**{name}**", *row) for name, row in zip(CLASSES, counts, strict=True)]
-    table = _table(("true \\ most probable", *CLASSES), rows)
+def _confusion(test: dict[str, Any], pictures: str) -> str:
+    names = list(test["classes"])
+    rows = [(f"**{name}**", *row) for name, row in zip(names, test["confusion"], strict=True)]
+    table = _table(("true \\ most probable", *names), rows)
     return f"## Confusion\n\n{table}\n\n![Confusion matrix]({pictures}/confusion.svg)"
 
 

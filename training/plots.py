@@ -8,27 +8,30 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from inference_worker.verdict import CLASSES
-
 if TYPE_CHECKING:
     from pathlib import Path
 
 _STYLE: Final[dict[Any, Any]] = {"svg.hashsalt": "dermai", "svg.fonttype": "none", "font.size": 9}
 _INK: Final = "#1f4e5f"
 _SIZE: Final = (4.2, 3.6)
+_DPI: Final = 110
 
 
 def write(test: dict[str, Any], folder: Path) -> None:
-    """Write confusion, ROC, reliability and risk–coverage pictures of a test report."""
+    """Write the pictures of a test report, as SVG and PNG.
+
+    Confusion, ROC, reliability, risk and coverage, decision curve.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with mpl.rc_context(_STYLE):
-        _save(_confusion(test["confusion"]), folder / "confusion.svg")
-        _save(_roc(test["curves"]["roc"]), folder / "roc.svg")
-        _save(_reliability(test["calibration"]), folder / "reliability.svg")
-        _save(_risk_coverage(test["curves"]["risk_coverage"]), folder / "risk-coverage.svg")
+        _save(_confusion(test["confusion"], list(test["classes"])), folder / "confusion")
+        _save(_roc(test["curves"]["roc"]), folder / "roc")
+        _save(_reliability(test["calibration"]), folder / "reliability")
+        _save(_risk_coverage(test["curves"]["risk_coverage"]), folder / "risk-coverage")
+        _save(_decision(test["curves"]["decision"]), folder / "decision")
 
 
-def _confusion(counts: list[list[int]]) -> Figure:
+def _confusion(counts: list[list[int]], names: list[str]) -> Figure:
     figure = Figure(_SIZE, layout="constrained")
     axes = figure.subplots()
     table = np.array(counts)
@@ -38,8 +41,8 @@ def _confusion(counts: list[list[int]]) -> Figure:
         pale = share[row, column] > 0.5  # noqa: PLR2004 - white on the dark half
         colour = "white" if pale else "black"
         axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=7)
-    axes.set_xticks(range(len(CLASSES)), CLASSES)
-    axes.set_yticks(range(len(CLASSES)), CLASSES)
+    axes.set_xticks(range(len(names)), names)
+    axes.set_yticks(range(len(names)), names)
     axes.set(xlabel="most probable class", ylabel="true class")
     return figure
 
@@ -47,7 +50,7 @@ def _confusion(counts: list[list[int]]) -> Figure:
 def _roc(curves: dict[str, list[list[float]]]) -> Figure:
     figure = Figure(_SIZE, layout="constrained")
     axes = figure.subplots()
-    for (name, points), style in zip(curves.items(), ("-", "--"), strict=True):
+    for (name, points), style in zip(curves.items(), ("-", "--"), strict=False):
         axes.plot(*np.array(points).T, style, color=_INK, label=name)
     axes.plot([0, 1], [0, 1], ":", color="gray", linewidth=1)
     axes.set(xlabel="1 − specificity", ylabel="sensitivity", aspect="equal")
@@ -75,5 +78,20 @@ def _risk_coverage(points: list[list[float]]) -> Figure:
     return figure
 
 
+def _decision(points: list[dict[str, float]]) -> Figure:
+    figure = Figure(_SIZE, layout="constrained")
+    axes = figure.subplots()
+    threshold = [point["threshold"] for point in points]
+    for name, style in (("model", "-"), ("everybody", "--")):
+        axes.plot(threshold, [p[name] for p in points], style, color=_INK, label=f"refer: {name}")
+    axes.axhline(0, color="gray", linewidth=1, linestyle=":", label="refer: nobody")
+    top = max(max(point["model"], point["everybody"]) for point in points)
+    axes.set(xlabel="p(malignant) at which one refers", ylabel="net benefit per photo")
+    axes.set_ylim(-0.25 * max(top, 0.01), 1.1 * max(top, 0.01))
+    axes.legend(loc="upper right")
+    return figure
+
+
 def _save(figure: Figure, path: Path) -> None:
-    figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
+    figure.savefig(f"{path}.svg", format="svg", metadata={"Date": None, "Creator": None})
+    figure.savefig(f"{path}.png", format="png", dpi=_DPI, metadata={"Software": None})

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from inference_worker import bundle, views
-from inference_worker.verdict import CLASSES
-from training import dataset, evaluate, metrics, predict
+from inference_worker import bundle
+from training import dataset, evaluate, export, metrics, predict
 from training import recipe as recipes
 from training.fit import Run
 
@@ -25,10 +24,10 @@ class OtherSplitError(recipes.RecipeError):
     """The data at hand do not split as they did when the bundle was made."""
 
 
-def rate(
+def judge(
     folder: Path, data: Path, out: Path, device: torch.device, recipe_name: str | None = None
-) -> Manifest:
-    """Return the bundle's manifest with the test figures measured anew; `out` keeps decoded photos.
+) -> tuple[Manifest, evaluate.Cases]:
+    """Return the bundle's manifest and what it says of its test part; `out` keeps decoded photos.
 
     `recipe_name` is a name or a file, by default the name of the recipe that the bundle says.
     Raises `BundleError`, `RecipeError`, `DataError`, and `OtherSplitError` where the split differs
@@ -50,20 +49,17 @@ def rate(
         )
     test = np.array(own.split.test)
     pixels = predict.photos(run, own)
-    prior = np.bincount(own.labels[own.split.development], minlength=len(CLASSES)) + 1.0
-    cases = evaluate.Cases(
-        records=[own.records[i] for i in test],
-        labels=own.labels[test],
-        probabilities=np.stack(
-            [
-                predict.classify(member, pixels, test, run, label=f"member-{i} looks")
-                for i, member in enumerate(loaded.members)
-            ]
-        ),
-        weights=views.plan(described.views).weights,
-        temperature=described.temperature,
-        prior=prior / prior.sum(),
-    )
+    opinions = [
+        predict.classify(member, pixels, test, run, label=f"member-{i} looks")
+        for i, member in enumerate(loaded.members)
+    ]
+    return loaded.manifest, export.cases_of(run, own, np.stack(opinions), described.temperature)
+
+
+def report(described: Manifest, cases: evaluate.Cases) -> Manifest:
+    """Return the manifest with the test figures that `cases` give."""
+    training: dict[str, Any] = described.training
+    smoke = bool(training.get("smoke"))
     controlled = described.gate.risk_controlled
     found = evaluate.report(
         cases,

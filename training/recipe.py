@@ -17,8 +17,10 @@ from inference_worker.manifest import (
     Step,
     check_class_map,
 )
+from training import labels
 from training.augment import Augmentation
-from training.loop import Optimiser, Stage
+from training.losses import Loss
+from training.schedule import Optimiser, Stage
 
 FOLDER: Final = Path(__file__).parent / "recipes"
 
@@ -33,11 +35,15 @@ class RecipeError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class SplitSpec:
-    """`test_share` of the lesions is read once, at the end; the rest makes `folds`."""
+    """`test_share` of the lesions is read once, at the end; the rest makes `folds`.
+
+    `by` "image" lets photos of one lesion stand on both sides: only to show how much that flatters.
+    """
 
     test_share: float = 0.2
     folds: int = 5
     seed: int = 2025
+    by: Literal["lesion", "image"] = "lesion"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +52,9 @@ class DataSpec:
 
     `labelled` has seven classes; `crops` are second views of its photos; `partial` says melanoma
     yes or no. `crop_share` and `partial_share` of all draws. A class of n photos is drawn with a
-    weight of n ** `class_power`: 1 as it comes, 0 all classes alike.
+    weight of n ** `class_power`: 1 as it comes, 0 all classes alike. Photos of `labelled` whose
+    perceptual hashes differ in at most `near_duplicates` of 64 bits count as one lesion (None: as
+    the data set says).
     """
 
     labelled: str = "ham10000"
@@ -55,6 +63,7 @@ class DataSpec:
     partial: str | None = None
     partial_share: float = 0.0
     class_power: float = 0.5
+    near_duplicates: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +74,7 @@ class Schedule:
     optimiser: Optimiser = field(default_factory=Optimiser)
     augmentation: Augmentation = field(default_factory=Augmentation)
     smoothing: float = 0.0
+    loss: Loss = field(default_factory=Loss)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +82,7 @@ class SegmenterRecipe:
     """The lesion segmenter: trained on the development photos with masks, and on `extra`.
 
     `held_out` share of the `extra` photos is kept for the test. The encoder starts from `init`,
-    or from the recipe's own where that is not given.
+    or from the recipe's own where that is not given. `dice_weight` of Dice beside cross entropy.
     """
 
     architecture: SegmenterSpec
@@ -83,6 +93,7 @@ class SegmenterRecipe:
     held_out: float = 0.1
     seed: int = 42
     threshold: float = 0.5
+    dice_weight: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +116,9 @@ class Variant(Network):
 class Recipe:
     """One bundle's making.
 
-    `init` is the trunks' start, in the data folder; `cache_size` px is the side at which photos
-    are kept in memory.
+    `init` is the trunks' start: a file in the data folder, "hub" for timm's pretrained weights, or
+    None for random ones. `cache_size` px is the side at which photos are kept in memory. `targets`
+    say which diagnoses each output stands for (`labels.labels`).
     """
 
     name: str
@@ -129,6 +141,7 @@ class Recipe:
     data: DataSpec = field(default_factory=DataSpec)
     segmenter: SegmenterRecipe | None = None
     licences: dict[str, str] = field(default_factory=dict)
+    targets: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if len(self.seeds) > self.split.folds:
@@ -139,6 +152,7 @@ class Recipe:
         if len(set(others)) != len(others) or set(others) - set(range(len(self.seeds))):
             raise ValueError(f"variants name members {others}: each once, of {len(self.seeds)}")
         check_class_map(self.class_map, self.outputs)
+        self._check_loss()
         views.plan(self.views)
         for step in self.preprocessing:
             preprocessing.parse_step(step.step, step.params)
@@ -154,9 +168,21 @@ class Recipe:
         return tuple((step.step, step.params) for step in self.preprocessing)
 
     @property
-    def mean_std(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Return the input's mean and standard deviation."""
-        return self.input.mean, self.input.std
+    def labels(self) -> labels.Labels:
+        """Return what the networks are taught to say."""
+        return labels.labels(self.outputs, self.activation, self.targets, self.class_map)
+
+    def _check_loss(self) -> None:
+        known, loss = self.labels, self.schedule.loss.name
+        if (loss == "bce") != (self.activation == "sigmoid"):
+            raise ValueError(f"loss {loss!r} does not go with {self.activation}: bce with sigmoid")
+        partial = loss == "partial_cross_entropy"
+        if self.data.partial is not None and not partial:
+            raise ValueError(f"partial labels of {self.data.partial!r} need partial_cross_entropy")
+        monitor = self.schedule.optimiser.monitor
+        possible = {"malignant_auc"} | ({"melanoma_auc"} if known.class_map.melanoma else set())
+        if monitor is not None and monitor not in possible:
+            raise ValueError(f"monitor {monitor!r}: this recipe has {sorted(possible)}")
 
 
 def load(name_or_path: str) -> tuple[Recipe, str]:
@@ -200,5 +226,8 @@ def smoke(recipe: Recipe) -> Recipe:
 
 
 def _smoke_schedule(schedule: Schedule) -> Schedule:
-    stages = tuple(Stage(_SMOKE_SIZE, 1, _SMOKE_PHOTOS // 2) for _ in schedule.stages)
+    stages = tuple(
+        replace(stage, size=_SMOKE_SIZE, epochs=1, images=_SMOKE_PHOTOS // 2)
+        for stage in schedule.stages
+    )
     return replace(schedule, stages=stages, optimiser=replace(schedule.optimiser, batch=8))

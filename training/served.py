@@ -8,7 +8,6 @@ import numpy as np
 
 from inference_worker import bundle
 from inference_worker.pipeline import Pipeline
-from training import evaluate
 from training.readers import Source
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ def largest_difference(run: Run, folder: Path, cases: Cases) -> float:
     """
     pipeline = Pipeline(bundle.load(folder))
     source = Source(run.data, run.recipe.data.labelled)
-    evaluated = evaluate.p_malignant(cases.calibrated())
+    evaluated = cases.score(cases.calibrated())
     rows = np.linspace(0, len(evaluated) - 1, min(_PHOTOS, len(evaluated))).round().astype(int)
     differences = []
     for row in rows:

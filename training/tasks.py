@@ -18,9 +18,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
+    from inference_worker.manifest import Input
     from training.augment import Augmentation
+    from training.losses import Criterion
 
 _EVALUATION_BATCH = 64
+_CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,21 +45,21 @@ class Pool:
 class ClassifierTask:
     """A classifier trained on several pools, each drawn from by its `shares`.
 
-    `adjustment` as in `losses.partial_cross_entropy`; `validation` photos N × size × size × 3 with
-    `validation_labels`, class numbers; `groups` maps a figure's name to the classes summed for it.
+    `criterion` takes logits B × outputs and what each label allows, bool B × columns; `validation`
+    photos N × size × size × 3 with `validation_labels`, column numbers; `groups` maps a figure's
+    name to the columns summed for it. Photos are augmented on `device`.
     """
 
     model: nn.Module
     pools: Sequence[Pool]
     shares: Sequence[float]
     augmentation: Augmentation
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    adjustment: Tensor
-    smoothing: float
+    input: Input
+    criterion: Criterion
     validation: NDArray[np.uint8]
     validation_labels: NDArray[np.int64]
     groups: dict[str, tuple[int, ...]]
+    device: torch.device = _CPU
 
     def batches(
         self, rng: np.random.Generator, *, size: int, images: int, batch: int
@@ -75,15 +78,14 @@ class ClassifierTask:
             aspect = np.array([self.pools[w].aspect[i] for w, i in rows])
             allowed = np.stack([self.pools[w].allowed[i] for w, i in rows])
             where = augment.grid(len(rows), size, self.augmentation, rng, aspect)
-            x = augment.warp(augment.to_float(pixels), where)
+            x = augment.to_float(pixels).to(self.device)
+            x = augment.warp(x, where.to(self.device))
             x = augment.recolour(x, self.augmentation, rng)
-            yield augment.normalise(x, self.mean, self.std), torch.from_numpy(allowed)
+            yield augment.as_input(x, self.input), torch.from_numpy(allowed)
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
-        """Return `losses.partial_cross_entropy`."""
-        return losses.partial_cross_entropy(
-            output, target, adjustment=self.adjustment.to(output.device), smoothing=self.smoothing
-        )
+        """Return the criterion's mean over the batch."""
+        return self.criterion(output, target)
 
     @torch.inference_mode()
     def validate(self, model: nn.Module, size: int) -> dict[str, float]:
@@ -93,9 +95,12 @@ class ClassifierTask:
         for start in range(0, len(self.validation), _EVALUATION_BATCH):
             x = augment.to_float(self.validation[start : start + _EVALUATION_BATCH])
             x = functional.interpolate(x, size=(size, size), mode="bilinear", antialias=True)
-            x = augment.normalise(x, self.mean, self.std).to(device)
+            x = augment.as_input(x, self.input).to(device)
             with torch.autocast(device.type, torch.bfloat16):
-                found.append(model(x).float().softmax(1).cpu())
+                logits = model(x).float()
+            if logits.shape[1] == 1:
+                logits = torch.cat([torch.zeros_like(logits), logits], 1)
+            found.append(logits.softmax(1).cpu())
         p = torch.cat(found).numpy()
         figures = {}
         for name, classes in self.groups.items():
@@ -114,10 +119,11 @@ class SegmenterTask:
     masks: NDArray[np.uint8]
     aspect: NDArray[np.float64]
     augmentation: Augmentation
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    input: Input
     train: NDArray[np.int64]
     held_out: NDArray[np.int64]
+    dice_weight: float = 0.5
+    device: torch.device = _CPU
 
     def batches(
         self, rng: np.random.Generator, *, size: int, images: int, batch: int
@@ -129,13 +135,14 @@ class SegmenterTask:
             x = augment.to_float(self.pixels[rows])
             y = torch.from_numpy(self.masks[rows].astype(np.float32) / 255)[:, None]
             where = augment.grid(len(rows), size, self.augmentation, rng, self.aspect[rows])
-            both = augment.warp(torch.cat([x, y], 1), where)
+            both = torch.cat([x, y], 1).to(self.device)
+            both = augment.warp(both, where.to(self.device))
             x = augment.recolour(both[:, :3].contiguous(), self.augmentation, rng)
-            yield augment.normalise(x, self.mean, self.std), both[:, 3:].contiguous()
+            yield augment.as_input(x, self.input), both[:, 3:].contiguous()
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
         """Return `losses.dice_bce`."""
-        return losses.dice_bce(output, target)
+        return losses.dice_bce(output, target, dice_weight=self.dice_weight)
 
     @torch.inference_mode()
     def validate(self, model: nn.Module, size: int) -> dict[str, float]:
@@ -148,7 +155,7 @@ class SegmenterTask:
             truth = torch.from_numpy(self.masks[rows] > 127)[:, None]  # noqa: PLR2004
             shape = truth.shape[-2:]
             x = functional.interpolate(x, size=(size, size), mode="bilinear", antialias=True)
-            x = augment.normalise(x, self.mean, self.std).to(device)
+            x = augment.as_input(x, self.input).to(device)
             with torch.autocast(device.type, torch.bfloat16):
                 logits = model(x).float().cpu()
             found = functional.interpolate(logits, size=shape, mode="bilinear") > 0

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from training import loop
+from training import loop, schedule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,7 +65,7 @@ class Blobs:
 
 def fit(task: Blobs, out: Path, *, resume: bool = False) -> dict[str, Tensor]:
     optimiser = loop.Optimiser(lr=0.05, batch=8, ema=0.8)
-    path = loop.fit(task, STAGES, optimiser, seed=3, out=out, resume=resume, device=CPU)
+    path = loop.fit(task, STAGES, optimiser, loop.Place(out, CPU), seed=3, resume=resume)
     return load_file(path)
 
 
@@ -119,7 +119,7 @@ def test_the_figures_are_taken_at_the_end_of_each_stage(tmp_path: Path) -> None:
 
 def test_the_rate_warms_up_and_ends_near_zero() -> None:
     optimiser = loop.Optimiser(lr=1.0, warmup=0.1)
-    rates = [loop.rate(step, 100, optimiser) for step in range(100)]
+    rates = [schedule.rate(step, 100, optimiser) for step in range(100)]
 
     assert rates[0] == pytest.approx(0.1)
     assert max(rates) == pytest.approx(1.0)

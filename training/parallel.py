@@ -1,0 +1,89 @@
+"""Several processes that train one network: the same command, started by ``accelerate launch``.
+
+Each process draws the same batches and takes its own photos of each; the gradients are averaged. So
+the result is that of one process, but for batch statistics, which each takes of its own photos.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor, nn
+
+
+@dataclass(frozen=True, slots=True)
+class Team:
+    """This process among `size` that train together; `rank` 0 writes the files."""
+
+    rank: int = 0
+    size: int = 1
+    accelerator: Any = None
+
+    @property
+    def leads(self) -> bool:
+        """Tell whether this process is the one that writes."""
+        return self.rank == 0
+
+    def wrap(self, model: nn.Module) -> nn.Module:
+        """Return `model` with gradients that are averaged over the team."""
+        if self.accelerator is None:
+            return model
+        return cast("nn.Module", self.accelerator.prepare_model(model))
+
+    def share(self, x: Tensor) -> Tensor:
+        """Return this process's rows of a batch; all of one too small to be shared."""
+        return x if len(x) < 2 * self.size else x[self.rank :: self.size]
+
+    def weight(self, whole: int, own: int) -> float:
+        """Return what the mean loss of `own` rows counts, so that the team's mean is the batch's.
+
+        A batch too small to be shared counts once: each process has the same gradient.
+        """
+        return 1.0 if whole == own else own * self.size / whole
+
+    def told(self, figures: dict[str, float]) -> dict[str, float]:
+        """Return the first process's `figures`, so that all of them decide alike."""
+        if self.accelerator is None:
+            return figures
+        from accelerate.utils import broadcast_object_list
+
+        box: list[Any] = [figures]
+        return dict(broadcast_object_list(box)[0])
+
+    @contextmanager
+    def first(self) -> Iterator[None]:
+        """Let the first process go ahead: it decodes what the others then find on disk."""
+        if not self.leads:
+            self.wait()
+        yield
+        if self.leads:
+            self.wait()
+
+    def wait(self) -> None:
+        """Return when every process has come here."""
+        if self.accelerator is not None:
+            self.accelerator.wait_for_everyone()
+
+
+SOLO: Final = Team()
+
+
+def join(device: torch.device) -> tuple[Team, torch.device]:
+    """Return the team that the launcher made, and this process's device."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return SOLO, device
+    from accelerate import Accelerator, DistributedDataParallelKwargs
+
+    # The averaged weights follow the first process; so do the batch statistics.
+    options = DistributedDataParallelKwargs(broadcast_buffers=True)
+    accelerator = Accelerator(cpu=device.type == "cpu", kwargs_handlers=[options])
+    team = Team(accelerator.process_index, accelerator.num_processes, accelerator)
+    return team, torch.device(accelerator.device)
