@@ -1,4 +1,4 @@
-"""Take pictures of every page in every state, at three widths, light and dark.
+"""Take pictures of every page in every state and role, at three widths, light and dark.
 
 `python -m tests.e2e.screenshots [--only NAME …] [--widths 360 …] [--schemes light …]`: writes PNG
 files under `var/screenshots/`. It starts a server and a Redis of its own in a temporary home; all
@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.error import HTTPError
 
+import numpy as np
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.e2e.product import free_port
@@ -32,7 +33,10 @@ CHROMIUM_ARGS = [
     "--disable-dev-shm-usage",
     "--disable-background-networking",
 ]
-EMAIL, PASSWORD = "ana@example.org", "correct horse battery staple"
+PASSWORD = "correct horse battery staple"
+# Whose page it is, by the beginning of the picture's name; the rest are the patient's.
+PEOPLE = {"out-": None, "doctor-": "bea@example.org", "admin-": "cleo@example.org"}
+PATIENT = "ana@example.org"
 STARTS_WITHIN = 180  # s
 ABSENT = "00000000-0000-4000-8000-000000000000"
 
@@ -65,21 +69,25 @@ def take(
     width: int,
 ) -> None:
     """Take all pages at one width in one colour scheme."""
-    context = browser.new_context(
-        viewport={"width": width, "height": 800 if width > 500 else 740},
-        color_scheme="dark" if scheme == "dark" else "light",
-        locale=chosen.language,
-        reduced_motion="reduce",
-    )
-    page = context.new_page()
-    for signed_in in (False, True):
-        if signed_in:
-            sign_in(page, base)
-        for name, path in pages.items():
-            if name.startswith("out-") == signed_in:
-                continue
-            if chosen.only and not any(name.startswith(only) for only in chosen.only):
-                continue
+    wanted = {
+        name: path
+        for name, path in pages.items()
+        if not chosen.only or name.startswith(tuple(chosen.only))
+    }
+    for person in (None, PATIENT, *filter(None, PEOPLE.values())):
+        own = {name: path for name, path in wanted.items() if whose(name) == person}
+        if not own:
+            continue
+        context = browser.new_context(
+            viewport={"width": width, "height": 800 if width > 500 else 740},
+            color_scheme="dark" if scheme == "dark" else "light",
+            locale=chosen.language,
+            reduced_motion="reduce",
+        )
+        page = context.new_page()
+        if person is not None:
+            sign_in(page, base, person)
+        for name, path in own.items():
             page.goto(base + path)
             page.wait_for_load_state("networkidle" if "running" not in name else "load")
             page.screenshot(
@@ -91,16 +99,21 @@ def take(
             )
             if too_wide > 0:
                 sys.stderr.write(f"{name} at {width}: {too_wide} px too wide\n")
-    context.close()
+        context.close()
 
 
-def sign_in(page: Page, base: str) -> None:
-    """Sign in as the made-up patient."""
+def whose(name: str) -> str | None:
+    """Return who opens the page of a picture; None for nobody."""
+    return next((who for start, who in PEOPLE.items() if name.startswith(start)), PATIENT)
+
+
+def sign_in(page: Page, base: str, email: str) -> None:
+    """Sign in as one of the made-up people."""
     page.goto(base + "/accounts/login/")
-    page.get_by_label("Email").or_(page.locator("input[name=login]")).first.fill(EMAIL)
+    page.get_by_label("Email").or_(page.locator("input[name=login]")).first.fill(email)
     page.locator("input[type=password]").fill(PASSWORD)
     page.locator("main button[type=submit]").first.click()
-    page.wait_for_url("**/dashboard/")
+    page.wait_for_url(lambda url: "/login/" not in url)
 
 
 @contextmanager
@@ -142,13 +155,26 @@ def prepare() -> dict[str, str]:
     from django.core.management import call_command
     from django.urls import reverse
 
-    from accounts.models import User
+    from accounts.care.models import CareRelationship
+    from accounts.care.services import share
+    from accounts.models import Role
+    from analyses import images
+    from analyses.models import Analysis
+    from tests import images as drawn
+    from tests.factories import make_user
     from tests.states import seed
 
     call_command("migrate", verbosity=0)
     call_command("collectstatic", verbosity=0, interactive=False)
-    person = User.objects.create_user(EMAIL, PASSWORD, name="Ana")
+    person = make_user("ana", password=PASSWORD)
+    doctor = make_user("bea", role=Role.DERMATOLOGIST, password=PASSWORD)
+    make_user("cleo", role=Role.ADMIN, password=PASSWORD)
+    share(patient=person, reference=doctor.email, scope=CareRelationship.Scope.EVERYTHING)
     states = seed(person)
+    held = states["result-held"]
+    Analysis.objects.filter(pk=held.pk).update(
+        image_key=images.keep(held.pk, np.asarray(drawn.lesion(held.width, held.height)))
+    )
     lesion = states["result-melanoma"].lesion
     assert lesion is not None
     pages = {
@@ -166,8 +192,26 @@ def prepare() -> dict[str, str]:
         "lesion": reverse("analyses:lesion", args=[lesion.pk]),
         "model": reverse("analyses:model"),
         "profile": reverse("accounts:profile"),
+        "sharing": reverse("accounts:sharing"),
+        "access-log": reverse("accounts:access_log"),
+        "second-factor": reverse("mfa_index"),
+        "second-factor-totp": reverse("mfa_activate_totp"),
+        "password": reverse("account_change_password"),
+        "privacy": reverse("analyses:privacy"),
+        "erase": reverse("analyses:erase"),
+        "delete": reverse("analyses:delete", args=[states["result-benign"].pk]),
+        "api-docs": reverse("api-docs"),
         "styleguide": reverse("styleguide"),
         "not-found": reverse("analyses:detail", args=[ABSENT]),
+        "doctor-patients": reverse("accounts:patients"),
+        "doctor-worklist": reverse("analyses:worklist"),
+        "doctor-history": reverse("analyses:list"),
+        "doctor-result-blind": reverse("analyses:detail", args=[states["result-held"].pk]),
+        "doctor-result": reverse("analyses:detail", args=[states["result-melanoma"].pk]),
+        "doctor-second-factor": reverse("mfa_index"),
+        "admin-home": reverse("admin:index"),
+        "admin-people": reverse("admin:accounts_user_changelist"),
+        "admin-audit": reverse("accounts:audit"),
     }
     return pages | {
         name: reverse("analyses:detail", args=[analysis.pk]) for name, analysis in states.items()
