@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from accounts.care.models import CareRelationship
 from accounts.care.services import name_of
-from analyses.models import Opinion, Review
+from analyses.models import Opinion, Review, Status
 from analyses.wording import reviews as words
 from inference_worker.verdict import Category
 
@@ -57,6 +57,8 @@ def answers_to(analysis: Analysis) -> list[Answer]:
 
 def agreement(review: Review) -> StrOrPromise:
     """Name how the opinion stands to what the model had said."""
+    if review.analysis.status == Status.HUMAN_ONLY:
+        return words.MODEL_LEFT_OUT
     if not review.model_category:
         return words.MODEL_SILENT
     if review.model_category == Category.SUSPICIOUS.value:

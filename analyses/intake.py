@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import uuid
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from django.conf import settings
@@ -22,7 +23,7 @@ from analyses.exceptions import (
     TooLargeError,
 )
 from analyses.formats import check_agreement, sniff
-from analyses.models import Analysis, HoldKind
+from analyses.models import Analysis, HoldKind, Status
 from inference_worker.verdict import ImageType
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def submit(
     hold_wording_version: str = "",
     idempotency_key: str | None = None,
 ) -> Analysis:
-    """Accept `upload` and return its analysis, QUEUED.
+    """Accept `upload` and return its analysis: QUEUED, or HUMAN_ONLY where that is asked for.
 
     The same `idempotency_key` with the same bytes returns the analysis of the first time. Raises a
     subclass of `analyses.exceptions.IntakeError`; nothing is stored then. A broker that is down is
@@ -79,7 +80,7 @@ def submit(
         "hold_consented_at": timezone.now() if hold_kind else None,
         "hold_wording_version": hold_wording_version if hold_kind else "",
         "idempotency_key": idempotency_key or None,
-    }
+    } | _left_to_a_human(hold_kind)
     try:
         return _store(decoded, fields)
     except IntegrityError:
@@ -87,6 +88,18 @@ def submit(
         if idempotency_key and (earlier := _earlier(owner, idempotency_key, sha256)):
             return earlier
         raise
+
+
+def _left_to_a_human(hold_kind: str) -> dict[str, Any]:
+    """Return the fields of an upload that no worker is to see; none for any other."""
+    if hold_kind != HoldKind.HUMAN_ONLY:
+        return {}
+    now = timezone.now()
+    return {
+        "status": Status.HUMAN_ONLY,
+        "completed_at": now,
+        "held_until": now + timedelta(days=settings.REVIEW_HOLD_DAYS),
+    }
 
 
 def _store(decoded: DecodedImage, fields: dict[str, Any]) -> Analysis:
@@ -100,7 +113,8 @@ def _store(decoded: DecodedImage, fields: dict[str, Any]) -> Analysis:
         with transaction.atomic():
             analysis = Analysis.objects.create(id=analysis_id, image_key=wrapped_key, **fields)
             trace.uploaded(analysis)
-            transaction.on_commit(lambda: queue.enqueue(analysis_id))
+            if analysis.status == Status.QUEUED:
+                transaction.on_commit(lambda: queue.enqueue(analysis_id))
     except BaseException:
         storage.delete(analysis_id)
         raise

@@ -154,7 +154,8 @@ def entry(analysis: Analysis, *, withheld: bool = False) -> Entry:
     if analysis.status == Status.FAILED:
         refusal = wording.failure_of(analysis.error_code)
         return Entry(analysis, glyph, None, refusal, "", "stopped", refusal.title, "")
-    return Entry(analysis, glyph, None, None, "", "waiting", Status(analysis.status).label, "")
+    icon = "person" if analysis.status == Status.HUMAN_ONLY else "waiting"
+    return Entry(analysis, glyph, None, None, "", icon, Status(analysis.status).label, "")
 
 
 def entries(analyses: Iterable[Analysis], *, withheld: Collection[uuid.UUID] = ()) -> list[Entry]:

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from accounts.models import User
 
 # The words of consent that the field's description in the schema states.
-HOLD_WORDING_VERSION: Final = "api-1"
+HOLD_WORDING_VERSION: Final = "api-2"
 
 
 class HoldField(serializers.Field[str, Any, str, Any]):
     """A kind of hold, or plainly true (`gate_deferred`) or false."""
 
     default_error_messages: ClassVar = {
-        "invalid": "Say true, false, gate_deferred or human_requested.",
+        "invalid": "Say true, false, gate_deferred, human_requested or human_only.",
     }
     PLAIN: ClassVar = {
         "": HoldKind.NONE,
@@ -34,6 +34,7 @@ class HoldField(serializers.Field[str, Any, str, Any]):
         "yes": HoldKind.GATE_DEFERRED,
         HoldKind.GATE_DEFERRED.value: HoldKind.GATE_DEFERRED,
         HoldKind.HUMAN_REQUESTED.value: HoldKind.HUMAN_REQUESTED,
+        HoldKind.HUMAN_ONLY.value: HoldKind.HUMAN_ONLY,
     }
 
     def to_internal_value(self, data: Any) -> str:
@@ -71,7 +72,9 @@ class SubmissionSerializer(serializers.Serializer[Any]):
         help_text=(
             "Consent to keep the encrypted photo for a dermatologist until the review is written, "
             "at most seven days: gate_deferred (or true) only if the computer cannot tell; "
-            "human_requested in any case. Without it the photo is deleted after the analysis."
+            "human_requested in any case; human_only in any case, and no model judges the photo: "
+            "its status is HUMAN_ONLY from the start. Without it the photo is deleted after the "
+            "analysis."
         ),
     )
 

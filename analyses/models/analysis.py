@@ -28,9 +28,11 @@ class Status(models.TextChoices):
     COMPLETED = "COMPLETED", _("Finished")
     REJECTED = "REJECTED", _("Photo not usable")
     FAILED = "FAILED", _("Not analysed")
+    # The person asked that no computer judge the photo: it ends here, and no worker sees it.
+    HUMAN_ONLY = "HUMAN_ONLY", _("Left to a human")
 
 
-TERMINAL = (Status.COMPLETED, Status.REJECTED, Status.FAILED)
+TERMINAL = (Status.COMPLETED, Status.REJECTED, Status.FAILED, Status.HUMAN_ONLY)
 PENDING = (Status.QUEUED, Status.RUNNING)
 
 
@@ -51,6 +53,7 @@ class HoldKind(models.TextChoices):
     NONE = "", _("Delete the photo after the analysis")
     GATE_DEFERRED = "gate_deferred", _("Keep it if the computer cannot tell")
     HUMAN_REQUESTED = "human_requested", _("Keep it, I ask for a human")
+    HUMAN_ONLY = "human_only", _("Keep it for a human, and leave the computer out")
 
 
 class AnalysisQuerySet(models.QuerySet["Analysis"]):
@@ -79,7 +82,10 @@ class AnalysisQuerySet(models.QuerySet["Analysis"]):
 
 
 class Analysis(models.Model):
-    """One accepted upload. It ends exactly once: in a result, a rejection or a named failure."""
+    """One accepted upload. It ends exactly once: in a result, a rejection or a named failure.
+
+    One that is left to a human has ended, for the machine, when it is accepted.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(
@@ -177,6 +183,11 @@ class Analysis(models.Model):
             models.CheckConstraint(
                 condition=Q(hold_kind="") | Q(hold_consented_at__isnull=False),
                 name="analysis_hold_has_a_consent",
+            ),
+            models.CheckConstraint(
+                condition=Q(status=Status.HUMAN_ONLY, hold_kind=HoldKind.HUMAN_ONLY)
+                | (~Q(status=Status.HUMAN_ONLY) & ~Q(hold_kind=HoldKind.HUMAN_ONLY)),
+                name="analysis_human_only_is_asked_for",
             ),
             models.UniqueConstraint(
                 fields=["owner", "idempotency_key"], name="analysis_idempotent_per_owner"

@@ -54,6 +54,8 @@ def detail(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         return render(request, "analyses/result.html", context | {"result": result_page(analysis)})
     if analysis.status in {Status.REJECTED, Status.FAILED}:
         return render(request, "analyses/refused.html", context)
+    if analysis.status == Status.HUMAN_ONLY:
+        return render(request, "analyses/human_only.html", context)
     return render(request, "analyses/progress.html", context | {"progress": progress_of(analysis)})
 
 

@@ -83,6 +83,8 @@ def _narrowed(
             return everything.filter(result__category__in=categories).exclude(pk__in=withheld)
     if show == "pending":
         return everything.filter(status__in=PENDING)
+    if show == "human":
+        return everything.filter(status=Status.HUMAN_ONLY)
     if show == "unusable":
         unusable = everything.filter(status__in=[Status.REJECTED, Status.FAILED])
         return unusable.exclude(pk__in=withheld)
@@ -94,7 +96,8 @@ def _filters(
 ) -> list[Filter]:
     chips: list[tuple[str, StrOrPromise]] = [("", _("All"))]
     chips += [(key, outcome.short) for key, outcome, _categories in wording.FILTERS]
-    chips += [("pending", _("Being analysed")), ("unusable", _("No result"))]
+    chips += [("pending", _("Being analysed")), ("human", Status.HUMAN_ONLY.label)]
+    chips += [("unusable", _("No result"))]
     found = []
     for key, label in chips:
         narrowed = _narrowed(everything, key, withheld)

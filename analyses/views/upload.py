@@ -111,16 +111,20 @@ def _answer(
         return _page(request, form, status=HTTPStatus.UNPROCESSABLE_ENTITY)
     if len(accepted) == 1:
         return redirect("analyses:detail", accepted[0].pk)
-    messages.success(
-        request,
-        ngettext(
-            "%(count)d photo is being analysed.",
-            "%(count)d photos are being analysed.",
-            len(accepted),
-        )
-        % {"count": len(accepted)},
-    )
+    messages.success(request, _accepted_words(form, len(accepted)))
     return redirect("analyses:list")
+
+
+def _accepted_words(form: UploadForm, count: int) -> str:
+    if form.cleaned_data["hold_kind"] == HoldKind.HUMAN_ONLY:
+        words = ngettext(
+            "%(count)d photo is left to a human.", "%(count)d photos are left to a human.", count
+        )
+    else:
+        words = ngettext(
+            "%(count)d photo is being analysed.", "%(count)d photos are being analysed.", count
+        )
+    return words % {"count": count}
 
 
 def _initial(request: HttpRequest, owner: User) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from analyses.models import HoldKind
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
-HOLD_WORDING_VERSION: Final = "2026-11"
+HOLD_WORDING_VERSION: Final = "2026-11b"
 """Raise it with every change of the words below: a consent records the version it was given to."""
 
 
@@ -45,6 +45,15 @@ HOLD_CHOICES: Final = (
         text=_(
             "I agree that the encrypted photo is kept until a dermatologist has written an opinion "
             "or %(days)d days have passed."
+        ),
+    ),
+    HoldChoice(
+        kind=HoldKind.HUMAN_ONLY.value,
+        title=_("Only a human, please: no computer is to judge my photo"),
+        text=_(
+            "No model sees it. I agree that the encrypted photo is kept until a dermatologist has "
+            "written an opinion or %(days)d days have passed. Without an opinion by then, it is "
+            "deleted unjudged."
         ),
     ),
 )

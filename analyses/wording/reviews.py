@@ -47,6 +47,7 @@ ABOVE_THE_MODEL: Final = _(
     "A person who knows your record has answered. Where the computer says something else, follow "
     "this answer."
 )
+MODEL_LEFT_OUT: Final = _("The patient asked that no computer judge this photo.")
 MODEL_SILENT: Final = _("The model gave no answer to this photo.")
 MODEL_DEFERRED: Final = _("The model could not tell and left it to you.")
 AGREEMENT: Final = _("You and the model say the same.")

@@ -93,6 +93,16 @@ def test_all_fields_of_a_submission_are_taken(alice: User) -> None:
     assert analysis.hold_wording_version
 
 
+def test_a_photo_left_to_a_human_has_ended_for_the_machine(alice: User) -> None:
+    response = signed_in(alice).post(URL, {"image": make_upload(), "hold_for_review": "human_only"})
+    assert response.status_code == 202
+    body = response.json()
+    assert (body["status"], body["category"], body["error"]) == ("HUMAN_ONLY", None, None)
+    assert body["held_until"] is not None
+    listed = signed_in(alice).get(URL, {"status": "HUMAN_ONLY"}).json()["results"]
+    assert [one["id"] for one in listed] == [body["id"]]
+
+
 @pytest.mark.parametrize(
     ("said", "kind"),
     [
