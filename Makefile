@@ -74,7 +74,7 @@ audit: dev
 	@deploy/audit
 
 train-smoke: dev
-	$(TEST_ENV) $(VENV)/python -m training --smoke
+	$(TEST_ENV) $(VENV)/python -m training smoke $(RECIPES)
 
 screenshots: dev
 	$(TEST_ENV) $(VENV)/python -m tests.e2e.screenshots

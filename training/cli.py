@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import torch
 
 from inference_worker.bundle import BundleError
-from training import evidence, export, parallel, rate_bundle, tracking
+from training import evidence, export, parallel, rate_bundle, smoke, tracking
 from training import recipe as recipes
 from training.fit import Run, train
 from training.loop import MonitorError
@@ -29,6 +31,7 @@ _EXPECTED: Final = (
     MonitorError,
     SplitError,
     recipes.RecipeError,
+    smoke.SmokeError,
     tracking.TrackingError,
 )
 
@@ -64,6 +67,15 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     found = rate_bundle.report(described, cases)
     evidence.write(found, arguments.out / "evidence")
     evidence.write_cases(cases, arguments.out / "evidence" / "predictions.csv")
+
+
+def _smoke(arguments: argparse.Namespace) -> None:
+    with contextlib.ExitStack() as stack:
+        out = arguments.out or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        out.mkdir(parents=True, exist_ok=True)
+        for name in arguments.recipes or recipes.names():
+            passed = smoke.run(name, arguments.data, out, arguments.threads)
+            sys.stdout.write(f"{passed.name}: {passed.seconds:.0f} s\n")
 
 
 def _export_run(run: Run, sha256: str, arguments: argparse.Namespace) -> None:
@@ -125,6 +137,12 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("bundle", type=Path, help="a bundle's folder")
     evaluate.add_argument("--recipe", help="its recipe (default: the one that it names)")
     evaluate.set_defaults(run=_evaluate)
+    smoke_ = commands.add_parser("smoke", help="every line of every recipe, on a few photos")
+    smoke_.add_argument("recipes", nargs="*", help="recipes (default: all)")
+    smoke_.add_argument("--data", type=Path, help="data sets; those not there are drawn")
+    smoke_.add_argument("--out", type=Path, help="where to keep the runs (default: nowhere)")
+    smoke_.add_argument("--threads", type=int, default=os.cpu_count())
+    smoke_.set_defaults(run=_smoke)
     for command in (fit, export_, evaluate):
         command.add_argument("--data", type=Path, required=True, help="where the data sets lie")
         command.add_argument("--out", type=Path, required=True, help="the run's folder")

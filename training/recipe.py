@@ -185,14 +185,18 @@ class Recipe:
             raise ValueError(f"monitor {monitor!r}: this recipe has {sorted(possible)}")
 
 
+def names() -> list[str]:
+    """Return the names of the recipes that ship."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
 def load(name_or_path: str) -> tuple[Recipe, str]:
     """Return a recipe and its file's SHA-256. Raises `RecipeError`."""
     path = Path(name_or_path)
     if path.suffix not in {".yaml", ".yml"}:
         path = FOLDER / f"{name_or_path}.yaml"
     if not path.is_file():
-        known = sorted(p.stem for p in FOLDER.glob("*.yaml"))
-        raise RecipeError(f"no recipe at {path}: give a .yaml file, or one of {known}")
+        raise RecipeError(f"no recipe at {path}: give a .yaml file, or one of {names()}")
     content = path.read_bytes()
     try:
         recipe = typed.parse(Recipe, yaml.safe_load(content))
@@ -230,4 +234,7 @@ def _smoke_schedule(schedule: Schedule) -> Schedule:
         replace(stage, size=_SMOKE_SIZE, epochs=1, images=_SMOKE_PHOTOS // 2)
         for stage in schedule.stages
     )
-    return replace(schedule, stages=stages, optimiser=replace(schedule.optimiser, batch=8))
+    optimiser = replace(schedule.optimiser, batch=8)
+    if optimiser.checkpoint_every:
+        optimiser = replace(optimiser, checkpoint_every=1)
+    return replace(schedule, stages=stages, optimiser=optimiser)

@@ -1,19 +1,10 @@
-"""Small data sets of drawn lesions, laid out as the public ones are."""
+"""A small recipe for the drawn data sets."""
 
 from __future__ import annotations
 
-import csv
-from typing import TYPE_CHECKING
+from training.drawn import lesion, write
 
-import numpy as np
-from PIL import Image
-
-from inference_worker.verdict import CLASSES
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from numpy.typing import NDArray
+__all__ = ["RECIPE", "lesion", "write"]
 
 RECIPE = """
 name: drawn
@@ -39,53 +30,3 @@ segmenter:
   held_out: 0.5
   schedule: {stages: [{size: 64, epochs: 1, images: 16}]}
 """
-
-
-def lesion(seed: int, size: tuple[int, int]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Return a photo of a dark, rough blot on skin, and its mask. `size` is (width, height)."""
-    rng = np.random.default_rng(seed)
-    width, height = size
-    y, x = np.mgrid[:height, :width]
-    centre = rng.uniform(0.4, 0.6, 2) * (width, height)
-    radius = rng.uniform(0.15, 0.3) * height
-    mask = np.hypot(x - centre[0], y - centre[1]) < radius
-    skin = np.array([220, 170, 150]) + rng.integers(-10, 10, 3)
-    blot = rng.integers(40, 130, 3)
-    photo = np.where(mask[..., None], blot, skin) + rng.normal(0, 8, (height, width, 3))
-    return np.clip(photo, 0, 255).astype(np.uint8), mask
-
-
-def write(data: Path) -> None:
-    """Write drawn `ham10000`, `ham10000_224`, `isic2017` and `isic2018_task1` folders."""
-    rows = []
-    for number, dx in enumerate(dx for dx in CLASSES for _ in range(6)):
-        name = f"ISIC_{number:07d}"
-        photo, mask = lesion(number, (80, 60))
-        _save(data / "ham10000/images" / f"{name}.jpg", photo)
-        _save(data / "ham10000/masks" / f"{name}.png", mask.astype(np.uint8) * 255)
-        _save(data / "ham10000_224/images" / f"{name}.jpg", photo[:, 10:70])
-        rows.append([f"HAM_{number}", name, dx, "histo", "50.0", "male", "back"])
-    header = ["lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localization"]
-    _table(data / "ham10000/metadata.csv", header, rows)
-    for part, count in (("train", 6), ("val", 2)):
-        ids = [f"ISIC_9{part}{i}" for i in range(count)]
-        for i, name in enumerate(ids):
-            _save(data / f"isic2017/{part}/images/{name}.jpg", lesion(100 + i, (64, 64))[0])
-        found = [[name, float(i % 2)] for i, name in enumerate(ids)]
-        _table(data / f"isic2017/{part}/classes.csv", ["image_id", "melanoma"], found)
-    for i in range(4):
-        photo, mask = lesion(200 + i, (64, 64))
-        _save(data / f"isic2018_task1/images/ISIC_8{i}.jpg", photo)
-        _save(data / f"isic2018_task1/masks/ISIC_8{i}.png", mask.astype(np.uint8) * 255)
-
-
-def _save(path: Path, pixels: NDArray[np.uint8]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(path)
-
-
-def _table(path: Path, header: list[str], rows: list[list[object]]) -> None:
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(header)
-        writer.writerows(rows)

@@ -1,0 +1,101 @@
+"""Every line of every recipe on a few small photos: fit, kill, resume, export, evaluate, serve."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import torch
+
+from inference_worker import bundle
+from inference_worker.pipeline import Pipeline
+from training import drawn, evidence, export, rate_bundle
+from training import recipe as recipes
+from training.fit import Run, train
+from training.loop import CHECKPOINT, FINAL
+from training.readers import FOLDER
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from inference_worker.verdict import Verdict
+    from training.recipe import Recipe
+
+_DEADLINE: Final = 300.0  # s
+_PHOTO: Final = 999
+_SIZE: Final = (120, 90)
+
+
+class SmokeError(RuntimeError):
+    """A recipe did not come through."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A recipe that came through: its `verdict` of a drawn lesion, and the `seconds` it took."""
+
+    name: str
+    verdict: Verdict
+    seconds: float
+
+
+def run(name: str, data: Path | None, out: Path, threads: int) -> Passed:
+    """Take the recipe `name` from its data to a verdict. Raises `SmokeError`.
+
+    The training is killed once its first checkpoint stands, then resumed. Data sets that are not
+    in `data` are drawn: then all that the recipe needs are.
+    """
+    started = time.monotonic()
+    recipe, sha256 = recipes.load(name)
+    if data is None or not _at_hand(recipe, data):
+        data = out / "drawn"
+        if not data.exists():
+            drawn.write(data)
+    folder = out / recipe.name
+    rest = ["--data", str(data), "--out", str(folder), "--threads", str(threads)]
+    _kill_at_checkpoint(["fit", name, "--smoke", *rest], folder)
+    small = Run(recipes.smoke(recipe), data, folder, torch.device("cpu"), resume=True, smoke=True)
+    train(small)
+    evidence.write(export.export(small, sha256, folder / "bundle"), folder / "evidence")
+    judged = rate_bundle.judge(folder / "bundle", data, folder / "evaluated", small.device, name)
+    evidence.write(rate_bundle.report(*judged), folder / "evaluated" / "evidence")
+    verdict = Pipeline(bundle.load(folder / "bundle")).run(
+        drawn.lesion(_PHOTO, _SIZE)[0], always_classify=True
+    )
+    if verdict.classification is None:
+        raise SmokeError(f"{name}: the worker gave no numbers for a lesion")
+    return Passed(recipe.name, verdict, round(time.monotonic() - started, 1))
+
+
+def _at_hand(recipe: Recipe, data: Path) -> bool:
+    segmenter = recipe.segmenter
+    named = [recipe.data.labelled, recipe.data.crops, recipe.data.partial]
+    named.append(segmenter.extra if segmenter else None)
+    sets = [name.removeprefix(FOLDER) for name in named if name]
+    return all((data / name).is_dir() or (data / f"{name}.zip").is_file() for name in sets)
+
+
+def _kill_at_checkpoint(arguments: list[str], folder: Path) -> None:
+    """Start a training and kill it as soon as any network of it has a checkpoint."""
+    process = subprocess.Popen(  # noqa: S603 - this program
+        [sys.executable, "-m", "training", *arguments], stderr=subprocess.PIPE
+    )
+    deadline = time.monotonic() + _DEADLINE
+    try:
+        while not list(folder.glob(f"*/{CHECKPOINT}")):
+            if process.poll() is not None:
+                said = process.stderr.read().decode() if process.stderr else ""
+                raise SmokeError(f"training {arguments[1]} ended before a checkpoint: {said}")
+            if time.monotonic() > deadline:
+                raise SmokeError(f"training {arguments[1]} made no checkpoint in {_DEADLINE:.0f} s")
+            time.sleep(0.02)
+    finally:
+        process.kill()
+        process.communicate()
+    if list(folder.glob("bundle/*")) or all(
+        (member / FINAL).exists() for member in folder.glob("member-*")
+    ):
+        raise SmokeError(f"training {arguments[1]} was over before it could be killed")
