@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
 
 from django.conf import settings
 from django.core.mail import send_mail
+from django.db.models import Q
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone, translation
@@ -16,30 +18,39 @@ from analyses.models import Review
 
 if TYPE_CHECKING:
     from accounts.models import User
+    from analyses.models.review import ReviewQuerySet
 
+# Longer than the task may run: whoever claimed it then is no longer at it.
+CLAIM_LAPSES: Final = timedelta(minutes=10)
 logger = logging.getLogger(__name__)
 
 
 def send_due() -> int:
     """Send a notice for each version of a review that has none; return how many went out.
 
-    A row is claimed by a conditional update before its mail is sent, so that two workers never
-    send two; a mail that could not be handed over gives its claim back and is tried again.
+    A row is claimed by a conditional update before its mail is sent, so that two workers do not
+    send two, and is marked as told only afterwards. The claim of a worker that died in between
+    lapses: the patient may then be told twice, but is never not told.
     """
     sent = 0
-    due = Review.objects.filter(notified_at__isnull=True).select_related("analysis__owner")
-    for review in due.order_by("created_at"):
-        claimed = Review.objects.filter(pk=review.pk, notified_at__isnull=True)
-        if not claimed.update(notified_at=timezone.now()):
+    for review in _due().select_related("analysis__owner").order_by("created_at"):
+        if not _due().filter(pk=review.pk).update(notice_claimed_at=timezone.now()):
             continue
+        own = Review.objects.filter(pk=review.pk)
         try:
             _send(review)
         except OSError as error:
             logger.warning("the notice of review %s waits: %s", review.pk, error)
-            Review.objects.filter(pk=review.pk).update(notified_at=None)
+            own.update(notice_claimed_at=None)
         else:
+            own.update(notified_at=timezone.now())
             sent += 1
     return sent
+
+
+def _due() -> ReviewQuerySet:
+    free = Q(notice_claimed_at=None) | Q(notice_claimed_at__lt=timezone.now() - CLAIM_LAPSES)
+    return Review.objects.filter(free, notified_at=None)
 
 
 def _send(review: Review) -> None:

@@ -70,3 +70,14 @@ def test_what_never_existed_or_is_ones_own_is_no_denial(client: Client) -> None:
     client.logout()
     client.get(reverse("analyses:detail", args=[case.analysis.pk]))
     assert denials() == []
+
+
+def test_deleting_what_one_may_only_read_is_noted_and_reading_it_is_not(client: Client) -> None:
+    case = make_case()
+    client.force_login(case.bob)
+    address = reverse("analyses:delete", args=[case.analysis.pk])
+    assert client.get(reverse("analyses:review", args=[case.analysis.pk])).status_code == 200
+    assert client.get(address).status_code == 404
+    assert denials() == []
+    assert client.post(address).status_code == 404
+    assert denials() == [("analysis", str(case.analysis.pk))]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.core import mail
 from django.urls import reverse
+from django.utils import timezone
 
 from analyses import notices, reviews
 from analyses.models import Advice, Opinion, Review
@@ -59,6 +60,24 @@ def test_a_mail_server_that_is_down_only_delays_it(
     assert len(mail.outbox) == 1
 
 
+class _Killed(BaseException):
+    """The worker ends here."""
+
+
+def test_a_worker_killed_before_the_mail_is_sent_loses_no_notice(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(case)
+    with monkeypatch.context() as patched:
+        patched.setattr(notices, "send_mail", _die)
+        with pytest.raises(_Killed):
+            notices.send_due()
+    assert notices.send_due() == 0  # its claim still stands
+    Review.objects.update(notice_claimed_at=timezone.now() - notices.CLAIM_LAPSES)
+    assert notices.send_due() == 1
+    assert len(mail.outbox) == 1
+
+
 def test_a_closed_account_gets_no_mail(case: Case) -> None:
     write(case)
     case.alice.is_active = False
@@ -73,6 +92,10 @@ def test_it_is_in_the_patients_language(case: Case) -> None:
     write(case)
     notices.send_due()
     assert "Hola" in mail.outbox[0].body
+
+
+def _die(*args: object) -> None:
+    raise _Killed
 
 
 def _refuse(*args: object) -> None:
