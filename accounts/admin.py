@@ -9,8 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from allauth.account.decorators import secure_admin_login
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from allauth.usersessions.models import UserSession
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.auth.models import Group
 from django.utils.translation import gettext_lazy as _
 
 from accounts import people
@@ -25,6 +29,9 @@ else:  # generic in the stubs alone
     UserForm = forms.ModelForm
     BaseUserAdmin = admin.ModelAdmin
 
+# The libraries' own pages show addresses, devices and secrets, and would go round our rules.
+for model in (Authenticator, EmailAddress, Group, UserSession):
+    admin.site.unregister(model)
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 admin.site.site_header = "DermAI"
 admin.site.site_title = "DermAI"

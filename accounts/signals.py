@@ -16,6 +16,7 @@ from django.utils import timezone
 from accounts.audit.chain import record
 from accounts.audit.models import Action
 from accounts.models import User
+from accounts.sessions import limits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,6 +68,7 @@ def _second_factor_changed(
     """Keep this session, which has shown the password; every other one has ended."""
     user.refresh_from_db(fields=["second_factor_since"])
     update_session_auth_hash(request, user)
+    limits.note_new_key(request)
     record(
         Action.MFA_CHANGED,
         actor=user,

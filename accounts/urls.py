@@ -5,6 +5,7 @@ from django.urls import path
 from accounts import views
 from accounts.audit import urls as audit
 from accounts.care import urls as care
+from accounts.sessions import urls as sessions
 
 app_name = "accounts"
 urlpatterns = [
@@ -12,4 +13,5 @@ urlpatterns = [
     path("tokens/<int:token_id>/revoke/", views.revoke_token, name="revoke_token"),
     *care.urlpatterns,
     *audit.urlpatterns,
+    *sessions.urlpatterns,
 ]

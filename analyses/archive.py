@@ -8,6 +8,7 @@ import json
 import zipfile
 from typing import TYPE_CHECKING, Any, Final
 
+from allauth.usersessions.models import UserSession
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import Q
 from PIL import Image
@@ -115,6 +116,11 @@ def _account(user: User) -> dict[str, Any]:
         ),
         "api_tokens": list(
             user.api_tokens.values("created_at", "expires_at", "revoked_at", "last_used_at")
+        ),
+        "signed_in_at": list(
+            UserSession.objects.filter(user=user).values(
+                "created_at", "last_seen_at", "ip", "user_agent"
+            )
         ),
         "shares": [
             {

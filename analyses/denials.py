@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import uuid
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from allauth.usersessions.models import UserSession
 
 from accounts.audit.chain import record
 from accounts.audit.models import Action
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from django.http import HttpRequest, HttpResponse
+
+
+SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class DenialMiddleware:
@@ -39,7 +44,7 @@ class DenialMiddleware:
     def _note(self, user: User, request: HttpRequest) -> None:
         match = request.resolver_match
         for name, value in match.kwargs.items() if match is not None else ():
-            found = _denied(user, name, value)
+            found = _denied(user, name, value, unsafe=request.method not in SAFE)
             if found is not None:
                 kind, owner_id = found
                 record(
@@ -51,22 +56,41 @@ class DenialMiddleware:
                 )
 
 
-def _denied(user: User, name: str, value: object) -> tuple[str, uuid.UUID] | None:
-    """Return what `value` names and whose it is, if it exists and `user` may not see it."""
-    if name == "token_id" and isinstance(value, int):
+def _denied(user: User, name: str, value: object, *, unsafe: bool) -> tuple[str, uuid.UUID] | None:
+    """Return what `value` names and whose it is, if it exists and was refused to `user`.
+
+    What a person may see but not change, as a dermatologist a patient's record, is refused only
+    to an `unsafe` method.
+    """
+    if isinstance(value, uuid.UUID):
+        return _denied_record(user, value, unsafe=unsafe)
+    if not isinstance(value, int):
+        return None
+    if name == "token_id":
         token = ApiToken.objects.filter(pk=value).exclude(user=user).first()
         return ("api_token", token.user_id) if token else None
-    if not isinstance(value, uuid.UUID):
-        return None
-    analysis = Analysis.objects.filter(pk=value).only("owner_id").first()
+    if name == "session_id":
+        session = UserSession.objects.filter(pk=value).exclude(user=user).first()
+        return ("session", session.user_id) if session else None
+    return None
+
+
+def _denied_record(
+    user: User, record_id: uuid.UUID, *, unsafe: bool
+) -> tuple[str, uuid.UUID] | None:
+    analysis = Analysis.objects.filter(pk=record_id).only("owner_id").first()
     if analysis is not None:
-        seen = Analysis.objects.visible_to(user).filter(pk=value).exists()
-        return None if seen else ("analysis", analysis.owner_id)
-    lesion = Lesion.objects.filter(pk=value).only("owner_id").first()
+        allowed = Analysis.objects.visible_to(user).filter(pk=record_id)
+        if unsafe:
+            allowed = allowed.filter(owner=user)
+        return None if allowed.exists() else ("analysis", analysis.owner_id)
+    lesion = Lesion.objects.filter(pk=record_id).only("owner_id").first()
     if lesion is not None:
-        seen = Lesion.objects.visible_to(user).filter(pk=value).exists()
-        return None if seen else ("lesion", lesion.owner_id)
-    share = CareRelationship.objects.filter(pk=value).first()
+        visible = Lesion.objects.visible_to(user).filter(pk=record_id)
+        if unsafe:
+            visible = visible.filter(owner=user)
+        return None if visible.exists() else ("lesion", lesion.owner_id)
+    share = CareRelationship.objects.filter(pk=record_id).first()
     if share is not None and user.pk not in {share.patient_id, share.dermatologist_id}:
         return "care_relationship", share.patient_id
     return None

@@ -89,6 +89,7 @@ INSTALLED_APPS = [
     "allauth",
     "allauth.account",
     "allauth.mfa",
+    "allauth.usersessions",
     "csp",
     "django_htmx",
     "rest_framework",
@@ -114,6 +115,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "accounts.sessions.limits.SessionLimitsMiddleware",
     "accounts.middleware.SecondFactorMiddleware",
     "analyses.denials.DenialMiddleware",
 ]
@@ -346,7 +348,10 @@ SPECTACULAR_SETTINGS = {
 
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
-SESSION_COOKIE_AGE: int = env.int("SESSION_MAX_AGE", default=12 * 3600)
+# A session ends after this time without activity, and after that time in any case.
+SESSION_IDLE_LIMIT: int = env.int("SESSION_IDLE_LIMIT", default=3600)  # s
+SESSION_MAX_AGE: int = env.int("SESSION_MAX_AGE", default=12 * 3600)  # s
+SESSION_COOKIE_AGE = SESSION_MAX_AGE
 CSRF_COOKIE_HTTPONLY = True
 X_FRAME_OPTIONS = "DENY"
 SECURE_CONTENT_TYPE_NOSNIFF = True

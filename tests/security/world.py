@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
+from allauth.usersessions.models import UserSession
 from django.utils import timezone
 
 from accounts.care.models import CareRelationship
@@ -33,12 +34,14 @@ class Belongings:
     lesion: Lesion
     token: ApiToken
     share: CareRelationship
+    session: UserSession
 
     def ids(self) -> dict[str, uuid.UUID | int]:
         """Return the ids by the names of the table's things."""
         return {
             "analysis": self.analysis.pk,
             "lesion": self.lesion.pk,
+            "session": self.session.pk,
             "share": self.share.pk,
             "token": self.token.pk,
             "user": self.owner.pk,
@@ -100,4 +103,7 @@ def _with_belongings(owner: User, dermatologist: User) -> Belongings:
     share = CareRelationship.objects.create(
         patient=owner, dermatologist=dermatologist, wording_version="1"
     )
-    return Belongings(owner, analysis, lesion, token, share)
+    session = UserSession.objects.create(
+        user=owner, session_key=f"elsewhere-{owner.name}", ip="192.0.2.1", user_agent="drawn"
+    )
+    return Belongings(owner, analysis, lesion, token, share, session)
