@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from dermai.local_secrets import local_secret
 from dermai.private_redis import socket_path
 from dermai.redis_urls import broker_url, cache_url
+from inference_worker import engine_options
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.FileAwareEnv()
@@ -204,6 +205,10 @@ IMAGE_STORE = Path(env.str("IMAGE_STORE", default=str(DERMAI_HOME / "images")))
 BUNDLE_DIR = Path(
     env.str("DERMAI_BUNDLE", default=str(BASE_DIR / "inference_worker" / "bundles" / "starter"))
 )
+# Networks converted for this machine are kept, so that only the first start pays for it.
+INFERENCE_OPTIONS = engine_options.parse(
+    env.str("INFERENCE_ENGINE", default="auto"), cache=DERMAI_HOME / "cache"
+)
 # Room for the form's other fields beside the picture.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 FILE_UPLOAD_MAX_MEMORY_SIZE = UPLOAD_MAX_BYTES
@@ -295,6 +300,11 @@ MFA_FORMS = {
     "reauthenticate": "accounts.mfa_forms.ReauthenticateForm",
     "activate_totp": "accounts.mfa_forms.ActivateTOTPForm",
 }
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+# A passkey is a second factor beside the password, so a touch is enough; the device may ask for more.
+MFA_WEBAUTHN_USER_VERIFICATION = "preferred"
+# Browsers take http://localhost for safe; everywhere else the origin has to be https.
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = EMBEDDED
 MFA_TOTP_ISSUER = "DermAI"
 MFA_TOTP_TOLERANCE = 1  # periods of 30 s before and after: clocks differ, and typing takes time
 MFA_RECOVERY_CODES_SHOW_ONCE = True

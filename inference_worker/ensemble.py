@@ -1,13 +1,12 @@
 """Members × views: what each network says of each view of one photo.
 
-An engine runs one member; `TorchEngine` is the plain one. The feature map comes out beside the
-logits, so that the heat map needs no second pass.
+The engines that run the members stand in `inference_worker.engines`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -20,45 +19,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from inference_worker.engines import Engine
     from inference_worker.views import Plan
 
 Activation: TypeAlias = Literal["softmax", "sigmoid"]
-
-
-class Classifier(Protocol):
-    """A torch module cut between its feature map and its head, in evaluation mode."""
-
-    def forward_features(self, x: Tensor) -> Tensor:
-        """Map n × 3 × side × side to n × channels × height × width."""
-        ...
-
-    def forward_head(self, features: Tensor) -> Tensor:
-        """Map n × channels × height × width to logits, n × outputs."""
-        ...
-
-
-class Engine(Protocol):
-    """One member, ready to run."""
-
-    def forward(self, views: Tensor) -> tuple[Tensor, Tensor]:
-        """Return float32 logits, n × outputs, and feature map, n × channels × height × width.
-
-        `views` float32 n × 3 × side × side, normalised.
-        """
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class TorchEngine:
-    """A member in plain PyTorch, float32, on the device of its weights."""
-
-    classifier: Classifier
-
-    def forward(self, views: Tensor) -> tuple[Tensor, Tensor]:
-        """Run the member once over `views`."""
-        with torch.inference_mode():
-            features = self.classifier.forward_features(views)
-            return self.classifier.forward_head(features).float(), features.float()
 
 
 @dataclass(frozen=True, slots=True)

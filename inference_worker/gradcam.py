@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from inference_worker.ensemble import Activation, Classifier
+    from inference_worker.engines import Classifier
+    from inference_worker.ensemble import Activation
 
 
 class MalignancyTarget:

@@ -8,7 +8,6 @@ that goes wrong becomes a result.
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from dataclasses import dataclass, replace
@@ -17,9 +16,19 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from inference_worker import ensemble, gradcam, judgement, preprocessing, quality, views
+from inference_worker import (
+    engines,
+    ensemble,
+    exactness,
+    gradcam,
+    judgement,
+    preprocessing,
+    quality,
+    views,
+)
 from inference_worker.bundle import load
 from inference_worker.calibration import columns_of, read_class_map
+from inference_worker.engine_options import AUTO, Options
 from inference_worker.errors import NonFiniteError, WrongOutputError
 from inference_worker.measurements import measure
 from inference_worker.memory import named_out_of_memory
@@ -35,6 +44,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from inference_worker.bundle import Bundle
+    from inference_worker.engines import Engines
     from inference_worker.pixels import Pixels
     from inference_worker.segmentation import Lesion
     from inference_worker.verdict import Classification, Heatmap, Measurements
@@ -81,13 +91,16 @@ class _Draft:
 class Pipeline:
     """One bundle, ready to judge photos. It keeps nothing of a photo; for one thread at a time."""
 
-    def __init__(self, bundle: Bundle) -> None:
-        """Check that this version knows all that `bundle` asks for; raise its `ValueError`s."""
+    def __init__(self, bundle: Bundle, ready: Engines | None = None) -> None:
+        """Check that this version knows all that `bundle` asks for; raise its `ValueError`s.
+
+        Its networks run on the engines that are `ready`, on plain PyTorch without any.
+        """
         manifest, classifier = bundle.manifest, bundle.manifest.classifier
         self.ref = BundleRef(manifest.name, manifest.version, bundle.sha256)
         self._bundle = bundle
         self._device = next(bundle.members[0].parameters()).device
-        self._engines = [ensemble.TorchEngine(member) for member in bundle.members]
+        self._engines = ready or engines.plain(bundle)
         self._steps = [(step.step, step.params) for step in manifest.preprocessing]
         preprocessing.parse_steps(self._steps)
         # The photo as it stands comes first: the heat map is made of its feature map.
@@ -144,8 +157,7 @@ class Pipeline:
         if draft.rejection and not always_classify:
             return draft
         with stages.enter(Stage.ENSEMBLE):
-            opinions = self._ask(cleaned)
-            draft.classification = self._classify(opinions, image_type)
+            opinions, draft.classification = self._judge(cleaned, image_type)
         with stages.enter(Stage.HEATMAP):
             box = preprocessing.crop_box(draft.width, draft.height)
             draft.heatmap = gradcam.heatmap(self._bundle.members, opinions.maps, self._target, box)
@@ -175,22 +187,20 @@ class Pipeline:
         statistics, limits = self._bundle.ood, self._bundle.manifest.ood
         if statistics is None or limits is None or draft.image_type is not ImageType.DERMOSCOPIC:
             return
-        member = self._bundle.members[0]
-        with torch.inference_mode():
-            pooled = member.forward_pooled(member.forward_features(self._read(cleaned)[None]))
+        _, features = self._engines.first.forward(self._read(cleaned)[None])
+        pooled = self._bundle.members[0].forward_pooled(features)
         distance = statistics.distance(pooled[0].double().cpu().numpy())
         draft.quality = replace(draft.quality, ood_distance=distance, ood_limit=limits.limit)
         draft.reject(Rejection.OUT_OF_DISTRIBUTION if distance > limits.limit else None)
 
     def _find_lesion(self, cleaned: Pixels, draft: _Draft) -> None:
         """Find and measure the lesion; a dermoscopic photo must show one."""
-        network, described = self._bundle.segmenter, self._bundle.manifest.segmenter
+        network, described = self._engines.segmenter, self._bundle.manifest.segmenter
         if network is None or described is None:
             return
         size = described.input.size
         square = preprocessing.to_square(cleaned, size)
-        with torch.inference_mode():
-            logits = network(to_tensor(square, described.input, self._device)[None])
+        logits = network.forward(to_tensor(square, described.input, self._device)[None])
         if tuple(logits.shape) != (1, 1, size, size):
             raise WrongOutputError(
                 "the segmenter", expected=(1, 1, size, size), found=tuple(logits.shape)
@@ -198,7 +208,7 @@ class Pipeline:
         if not torch.isfinite(logits).all():
             raise NonFiniteError("the segmenter")
         draft.lesion = find_lesion(
-            torch.sigmoid(logits.float())[0, 0].cpu().numpy(),
+            torch.sigmoid(logits)[0, 0].cpu().numpy(),
             canvas_of(draft.width, draft.height),
             threshold=described.threshold,
             min_share=self._bundle.manifest.quality.min_lesion_share,
@@ -213,16 +223,25 @@ class Pipeline:
         mask = lesion.mask_of_photo(seen.shape[1], seen.shape[0])
         return preprocessing.apply(seen, self._steps, mask)
 
-    def _ask(self, cleaned: Pixels) -> ensemble.Opinions:
+    def _judge(
+        self, cleaned: Pixels, image_type: ImageType
+    ) -> tuple[ensemble.Opinions, Classification]:
+        """Ask the fastest engines, and again more exact ones where they could decide otherwise."""
         described = self._bundle.manifest.classifier
         batch = views.batch(self._read(cleaned), self._plan.names)
-        return ensemble.ask(
-            self._engines,
-            batch,
-            self._plan,
-            outputs=len(described.outputs),
-            activation=described.activation,
-        )
+        for rung in self._engines.ladder:
+            opinions = ensemble.ask(
+                rung.members,
+                batch,
+                self._plan,
+                outputs=len(described.outputs),
+                activation=described.activation,
+            )
+            classification = self._classify(opinions, image_type)
+            if not exactness.could_differ(classification, image_type, rung.band):
+                break
+            logger.info("%s is near a decision: asking on", rung.name)
+        return opinions, classification
 
     def _classify(self, opinions: ensemble.Opinions, image_type: ImageType) -> Classification:
         manifest = self._bundle.manifest
@@ -241,24 +260,26 @@ class Pipeline:
         return to_tensor(square, described, self._device)
 
 
-_loaded: dict[Path, Pipeline] = {}
+_loaded: dict[tuple[Path, Options], Pipeline] = {}
 _loading = threading.Lock()
 
 
-def current(folder: Path) -> Pipeline:
+def current(folder: Path, options: Options = AUTO) -> Pipeline:
     """Return this process's pipeline of the bundle in `folder`, loaded at the first call.
 
     It runs on the GPU that PyTorch finds, else on every core of the CPU that the process may use.
-    Raises what `bundle.load` raises.
+    Raises what `bundle.load` and `engines.build` raise.
     """
-    folder = Path(folder).resolve()
+    key = Path(folder).resolve(), options
     with _loading:
-        if folder not in _loaded:
+        if key not in _loaded:
             started = time.perf_counter()
-            logger.info("loading the model bundle %s", folder)
-            if "OMP_NUM_THREADS" not in os.environ:
-                torch.set_num_threads(len(os.sched_getaffinity(0)))
+            logger.info("loading the model bundle %s", key[0])
+            torch.set_num_threads(engines.threads())
             device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-            _loaded[folder] = Pipeline(load(folder, device=device))
-            logger.info("loaded in %.1f s, on %s", time.perf_counter() - started, device)
-        return _loaded[folder]
+            bundle = load(key[0], device=device)
+            ready = engines.build(bundle, options)
+            _loaded[key] = Pipeline(bundle, ready)
+            took, rung = time.perf_counter() - started, ready.ladder[0].name
+            logger.info("loaded in %.1f s, on %s by %s", took, device, rung)
+        return _loaded[key]

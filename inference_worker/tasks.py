@@ -70,7 +70,7 @@ def _work(claim: lifecycle.Claim) -> None:
     # Here and not above: only the child that runs the model ever imports torch.
     from inference_worker import pipeline
 
-    verdict = pipeline.current(settings.BUNDLE_DIR).run(
+    verdict = pipeline.current(settings.BUNDLE_DIR, settings.INFERENCE_OPTIONS).run(
         pixels,
         image_type=ImageType(claim.image_type),
         on_stage=partial(lifecycle.report_stage, claim),

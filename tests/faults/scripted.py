@@ -66,5 +66,5 @@ class Pipeline:
 def module() -> types.ModuleType:
     """Return what takes the place of `inference_worker.pipeline`."""
     made = types.ModuleType("inference_worker.pipeline")
-    made.current = lambda _folder: Pipeline()  # type: ignore[attr-defined]
+    made.current = lambda _folder, _options: Pipeline()  # type: ignore[attr-defined]
     return made

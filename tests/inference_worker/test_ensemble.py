@@ -8,6 +8,7 @@ import torch
 
 from inference_worker import ensemble, views
 from inference_worker.architectures import Classifier, ClassifierSpec, build_classifier
+from inference_worker.engines import TorchEngine
 from inference_worker.errors import NonFiniteError, WrongOutputError
 
 NINE = [
@@ -38,7 +39,7 @@ def ask(
     activation: ensemble.Activation = "softmax",
 ) -> ensemble.Opinions:
     plan = views.plan(names)
-    engines = [ensemble.TorchEngine(m) for m in members]
+    engines = [TorchEngine(m) for m in members]
     return ensemble.ask(
         engines, views.batch(photo(), plan.names), plan, outputs=outputs, activation=activation
     )

@@ -73,7 +73,7 @@ class Command(BaseCommand):
 
         files = list(photos(options["paths"]))
         try:
-            model = pipeline.current(options["bundle"])
+            model = pipeline.current(options["bundle"], settings.INFERENCE_OPTIONS)
             pictures = Pictures(options["heatmaps"])
             # A file name may hold bytes that are no text.
             out = options["csv"].open("w", newline="", encoding="utf-8", errors="backslashreplace")

@@ -1,0 +1,65 @@
+"""Which engine runs a bundle's networks, in which precision. No torch in here.
+
+One setting says it: `auto`, or an engine's name, or that with a precision: `openvino`,
+`openvino-float32`, `openvino-bfloat16`, `torch`, `torch-float32`, `torch-bfloat16`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, TypeAlias, cast
+
+EngineName: TypeAlias = Literal["auto", "openvino", "torch"]
+Precision: TypeAlias = Literal["auto", "float32", "bfloat16"]
+
+ENGINES: Final = ("openvino", "torch")
+PRECISIONS: Final = ("float32", "bfloat16")
+_BF16_FLAGS: Final = {"avx512_bf16", "amx_bf16", "bf16"}
+_CPUINFO: Final = Path("/proc/cpuinfo")
+
+
+class UnknownEngineError(ValueError):
+    """The setting names an engine or a precision that there is not."""
+
+    code = "engine_unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to run a bundle; `auto` leaves it to what the machine has.
+
+    `cache` is the folder that keeps converted networks between starts; None keeps none.
+    """
+
+    engine: EngineName = "auto"
+    precision: Precision = "auto"
+    cache: Path | None = None
+
+
+AUTO: Final = Options()
+
+
+def parse(text: str, *, cache: Path | None = None) -> Options:
+    """Return what the setting `text` asks for. Raises `UnknownEngineError`."""
+    engine, _, precision = text.strip().lower().partition("-")
+    if engine == "auto" and not precision:
+        return Options(cache=cache)
+    if engine not in ENGINES or (precision and precision not in PRECISIONS):
+        raise UnknownEngineError(
+            f"unknown engine {text!r}: use auto, or one of {', '.join(ENGINES)}, alone or with "
+            f"-{' or -'.join(PRECISIONS)}, as in openvino-float32"
+        )
+    chosen = cast("Precision", precision or "auto")
+    return Options(engine=cast("EngineName", engine), precision=chosen, cache=cache)
+
+
+def cpu_multiplies_bfloat16(cpuinfo: Path = _CPUINFO) -> bool:
+    """Tell whether the CPU has instructions for bfloat16; without them it is slower, not faster."""
+    try:
+        text = cpuinfo.read_text()
+    except OSError:
+        return False
+    lines = (line.partition(":") for line in text.splitlines())
+    flags = next((v for k, _, v in lines if k.strip() in {"flags", "Features"}), "")
+    return bool(_BF16_FLAGS & set(flags.split()))

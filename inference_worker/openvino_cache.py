@@ -1,0 +1,154 @@
+"""Networks as OpenVINO reads them, converted once a bundle and kept on disk.
+
+A folder a bundle, named by its hash and OpenVINO's version, with a list of the files' hashes. What
+does not match its list, or lacks one, is made again. The weights stay float32: they hold folded
+batch norms, which half precision would round.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from inference_worker.bundle import Bundle
+
+SUMS: Final = "sums.json"
+SEGMENTER: Final = "segmenter"
+_LAYOUT: Final = 1
+logger = logging.getLogger(__name__)
+
+
+class DamagedCacheError(Exception):
+    """The folder does not hold what its list says: make it again."""
+
+
+class ConversionError(ValueError):
+    """OpenVINO cannot take a network of the bundle: use PyTorch."""
+
+    code = "bundle_invalid"
+
+
+class _WithMap(nn.Module):
+    """A classifier that returns logits and feature map together."""
+
+    def __init__(self, classifier: nn.Module) -> None:
+        super().__init__()
+        self.classifier: Any = classifier
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.classifier.forward_features(x)
+        return self.classifier.forward_head(features), features
+
+
+def runtime() -> Any:
+    """Return the openvino module, kept from reporting its use to its maker.
+
+    Importing it starts a sender unless its telemetry package is absent; a clinic's computer tells
+    nobody what it runs.
+    """
+    cast("dict[str, object]", sys.modules).setdefault("openvino_telemetry", None)
+    import openvino
+
+    return openvino
+
+
+def networks(bundle: Bundle, cache: Path | None) -> dict[str, Any]:
+    """Return the bundle's networks as `openvino.Model`s: `member-0` …, and `segmenter`.
+
+    They come from `cache` where it holds them intact, else they are converted and put there.
+    Raises `ConversionError`.
+    """
+    if cache is None:
+        return _convert(bundle)
+    folder = Path(cache) / _name(bundle)
+    try:
+        return _read(folder)
+    except FileNotFoundError:
+        logger.info("converting the bundle for OpenVINO, once; it is kept in %s", folder)
+    except DamagedCacheError as error:
+        logger.warning("converting the bundle for OpenVINO again: %s", error)
+        shutil.rmtree(folder, ignore_errors=True)
+    converted = _convert(bundle)
+    try:
+        _write(folder, converted)
+    except OSError as error:
+        logger.warning("cannot keep the converted bundle in %s (%s)", folder, error.strerror)
+    return converted
+
+
+def _name(bundle: Bundle) -> str:
+    version = runtime().__version__.split("-")[0]
+    return f"{bundle.sha256[:32]}-openvino-{version}-{_LAYOUT}"
+
+
+def _convert(bundle: Bundle) -> dict[str, Any]:
+    parts: dict[str, tuple[nn.Module, int]] = {
+        f"member-{number}": (_WithMap(member), bundle.manifest.classifier.input.size)
+        for number, member in enumerate(bundle.members)
+    }
+    if bundle.segmenter is not None and bundle.manifest.segmenter is not None:
+        parts[SEGMENTER] = bundle.segmenter, bundle.manifest.segmenter.input.size
+    converted = {}
+    for number, (name, (network, side)) in enumerate(parts.items(), 1):
+        logger.info("converting %s, %d of %d", name, number, len(parts))
+        try:
+            model = runtime().convert_model(
+                network.eval(),
+                example_input=torch.zeros(2, 3, side, side),
+                verbose=True,  # else it silences the process's whole log below errors
+            )
+            model.reshape([-1, 3, side, side])
+        except Exception as error:  # its frontend raises whatever stopped it
+            raise ConversionError(f"OpenVINO cannot convert {name}: {error}") from error
+        converted[name] = model
+    return converted
+
+
+def _write(folder: Path, converted: Mapping[str, Any]) -> None:
+    """Write all into a folder beside, then rename: a half-written one never has the name."""
+    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix="unfinished-") as made:
+        beside = Path(made) / folder.name
+        beside.mkdir()
+        for name, model in converted.items():
+            runtime().save_model(model, beside / f"{name}.xml", compress_to_fp16=False)
+        sums = {path.name: _sha256(path) for path in sorted(beside.iterdir())}
+        (beside / SUMS).write_text(json.dumps(sums, indent=1))
+        if not folder.exists():  # another worker may have been faster
+            beside.rename(folder)
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    """Return the networks in `folder`. Raises `DamagedCacheError`, `FileNotFoundError`."""
+    if not folder.exists():
+        raise FileNotFoundError(folder)
+    try:
+        sums = json.loads((folder / SUMS).read_text())
+        changed = [name for name, told in sums.items() if _sha256(folder / name) != told]
+    except (OSError, ValueError, AttributeError) as error:
+        raise DamagedCacheError(f"{folder} cannot be read ({error})") from error
+    if changed or not sums:
+        raise DamagedCacheError(
+            f"{', '.join(changed) or 'all'} in {folder} is not what was written"
+        )
+    core = runtime().Core()
+    return {
+        Path(name).stem: core.read_model(folder / name) for name in sums if name.endswith(".xml")
+    }
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

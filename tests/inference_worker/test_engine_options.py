@@ -1,0 +1,58 @@
+"""The one setting that names the engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from inference_worker.engine_options import (
+    Options,
+    UnknownEngineError,
+    cpu_multiplies_bfloat16,
+    parse,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("auto", Options()),
+        ("openvino", Options("openvino")),
+        ("torch", Options("torch")),
+        ("OpenVINO-float32", Options("openvino", "float32")),
+        (" torch-bfloat16 ", Options("torch", "bfloat16")),
+    ],
+)
+def test_an_engine_alone_or_with_a_precision(text: str, options: Options) -> None:
+    assert parse(text) == options
+
+
+@pytest.mark.parametrize("text", ["", "onnx", "openvino-int8", "auto-float32", "openvino-auto"])
+def test_another_word_is_refused_with_those_that_there_are(text: str) -> None:
+    with pytest.raises(UnknownEngineError, match=r"auto.*openvino, torch.*float32"):
+        parse(text)
+
+
+def test_the_cache_goes_with_every_engine(tmp_path: Path) -> None:
+    assert parse("auto", cache=tmp_path).cache == tmp_path
+    assert parse("openvino", cache=tmp_path).cache == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("flags\t\t: fpu sse avx512f avx512_bf16 amx_tile", True),
+        ("Features\t: fp asimd bf16", True),
+        ("flags\t\t: fpu sse avx512f", False),
+        ("bugs\t\t: amx_bf16", False),
+    ],
+)
+def test_bfloat16_is_used_where_the_cpu_says_so(tmp_path: Path, line: str, expected: bool) -> None:
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text(f"processor\t: 0\n{line}\n\n")
+    assert cpu_multiplies_bfloat16(cpuinfo) is expected
+
+
+def test_without_that_file_bfloat16_is_left_alone(tmp_path: Path) -> None:
+    assert not cpu_multiplies_bfloat16(tmp_path / "absent")
