@@ -120,6 +120,10 @@ _STEPS: Final[dict[str, type[Step]]] = {
 }
 
 
+NAMES: Final = tuple(_STEPS)
+"""Every step that there is."""
+
+
 def parse_step(name: str, params: Mapping[str, Any]) -> Step:
     """Return the step called `name`; parameters left out take their defaults.
 

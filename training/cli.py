@@ -1,4 +1,4 @@
-"""The command line: fit a recipe, export a finished run's bundle, evaluate a bundle."""
+"""The command line: fit a recipe, export a finished run's bundle, measure and compare bundles."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import torch
 
 from inference_worker.bundle import BundleError
-from training import evidence, export, parallel, rate_bundle, smoke, tracking
+from training import compare, evidence, export, parallel, rate_bundle, robustness, smoke, tracking
 from training import recipe as recipes
 from training.fit import Run, train
 from training.loop import MonitorError
@@ -23,6 +23,12 @@ from training.splits import SplitError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import TypeAlias
+
+    from inference_worker.bundle import Bundle
+    from training.dataset import Labelled
+
+    Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 - argparse has no public name for it
 
 _EXPECTED: Final = (
     BundleError,
@@ -32,6 +38,7 @@ _EXPECTED: Final = (
     SplitError,
     recipes.RecipeError,
     smoke.SmokeError,
+    compare.OtherTestError,
     tracking.TrackingError,
 )
 
@@ -61,12 +68,31 @@ def _export(arguments: argparse.Namespace) -> None:
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
-    described, cases = rate_bundle.judge(
-        arguments.bundle, arguments.data, arguments.out, _device(), arguments.recipe
-    )
-    found = rate_bundle.report(described, cases)
+    opened = _open(arguments, arguments.bundle, arguments.recipe)
+    cases = rate_bundle.judge(*opened)
+    found = rate_bundle.report(opened[0].manifest, cases)
     evidence.write(found, arguments.out / "evidence")
     evidence.write_cases(cases, arguments.out / "evidence" / "predictions.csv")
+
+
+def _compare(arguments: argparse.Namespace) -> None:
+    both = []
+    for folder in (arguments.bundle, arguments.other):
+        opened = _open(arguments, folder, None)
+        both.append((opened[0].manifest, rate_bundle.judge(*opened)))
+    sys.stdout.write(compare.write(compare.compare(*both), arguments.out))
+
+
+def _robustness(arguments: argparse.Namespace) -> None:
+    loaded, run, own = _open(arguments, arguments.bundle, arguments.recipe)
+    found = robustness.report(run, own, loaded, arguments.photos)
+    sys.stdout.write(robustness.write(found, arguments.out))
+
+
+def _open(
+    arguments: argparse.Namespace, folder: Path, recipe: str | None
+) -> tuple[Bundle, Run, Labelled]:
+    return rate_bundle.open_bundle(folder, arguments.data, arguments.out, _device(), recipe)
 
 
 def _smoke(arguments: argparse.Namespace) -> None:
@@ -110,6 +136,19 @@ def _device() -> torch.device:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
+    _add_making(commands)
+    _add_measuring(commands)
+    small = commands.add_parser("smoke", help="every line of every recipe, on a few photos")
+    small.add_argument("recipes", nargs="*", help="recipes (default: all)")
+    small.add_argument("--data", type=Path, help="data sets; those not there are drawn")
+    small.add_argument("--out", type=Path, help="where to keep the runs (default: nowhere)")
+    small.add_argument("--threads", type=int, default=os.cpu_count())
+    small.set_defaults(run=_smoke)
+    return parser
+
+
+def _add_making(commands: Commands) -> None:
+    """Add the commands that take a recipe."""
     fit = commands.add_parser("fit", help="train a recipe and export its bundle")
     fit.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     fit.add_argument(
@@ -133,18 +172,30 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--bundle", type=Path, help="where to (default OUT/bundle)")
         command.add_argument("--evidence", type=Path, help="where to (default OUT/evidence)")
         command.set_defaults(run=run)
-    evaluate = commands.add_parser("evaluate", help="measure a bundle on its test part")
-    evaluate.add_argument("bundle", type=Path, help="a bundle's folder")
-    evaluate.add_argument("--recipe", help="its recipe (default: the one that it names)")
-    evaluate.set_defaults(run=_evaluate)
-    smoke_ = commands.add_parser("smoke", help="every line of every recipe, on a few photos")
-    smoke_.add_argument("recipes", nargs="*", help="recipes (default: all)")
-    smoke_.add_argument("--data", type=Path, help="data sets; those not there are drawn")
-    smoke_.add_argument("--out", type=Path, help="where to keep the runs (default: nowhere)")
-    smoke_.add_argument("--threads", type=int, default=os.cpu_count())
-    smoke_.set_defaults(run=_smoke)
-    for command in (fit, export_, evaluate):
-        command.add_argument("--data", type=Path, required=True, help="where the data sets lie")
-        command.add_argument("--out", type=Path, required=True, help="the run's folder")
-        command.add_argument("--threads", type=int, default=os.cpu_count())
-    return parser
+        _add_places(command)
+
+
+def _add_measuring(commands: Commands) -> None:
+    """Add the commands that take a bundle."""
+    helps = {
+        _evaluate: ("evaluate", "measure a bundle on its test part"),
+        _compare: ("compare", "tell two bundles apart on one test part"),
+        _robustness: ("robustness", "measure a bundle on worse photos"),
+    }
+    for run, (name, text) in helps.items():
+        command = commands.add_parser(name, help=text)
+        command.add_argument("bundle", type=Path, help="a bundle's folder")
+        command.set_defaults(run=run)
+        _add_places(command)
+        if run is _compare:
+            command.add_argument("other", type=Path, help="the other bundle's folder")
+            continue
+        command.add_argument("--recipe", help="its recipe (default: the one that it names)")
+        if run is _robustness:
+            command.add_argument("--photos", type=int, default=robustness.PHOTOS)
+
+
+def _add_places(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--data", type=Path, required=True, help="where the data sets lie")
+    command.add_argument("--out", type=Path, required=True, help="the run's folder")
+    command.add_argument("--threads", type=int, default=os.cpu_count())

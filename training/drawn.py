@@ -44,7 +44,7 @@ def write(data: Path) -> None:
             _save(data / f"isic2017/{part}/images/{name}.jpg", lesion(100 + i, (64, 64))[0])
         found = [[name, float(i % 2)] for i, name in enumerate(ids)]
         _table(data / f"isic2017/{part}/classes.csv", ["image_id", "melanoma"], found)
-    for i in range(4):
+    for i in range(12):
         photo, mask = lesion(200 + i, (64, 64))
         _save(data / f"isic2018_task1/images/ISIC_8{i}.jpg", photo)
         _save(data / f"isic2018_task1/masks/ISIC_8{i}.png", mask.astype(np.uint8) * 255)

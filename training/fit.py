@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from training.recipe import Recipe, SegmenterRecipe
     from training.schedule import Optimiser, Stage
+    from training.tasks import Task
 
 _LANDSCAPE: Final = 4 / 3
 
@@ -158,7 +159,7 @@ def filled(stages: tuple[Stage, ...], photos: int, batch: int) -> tuple[Stage, .
 
 def _fit(
     run: Run,
-    task: loop.Task,
+    task: Task,
     stages: tuple[Stage, ...],
     optimiser: Optimiser,
     seed: int,

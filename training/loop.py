@@ -12,24 +12,26 @@ import json
 import math
 import time
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
-from training import checkpoint, schedule
+from training import averaging, checkpoint, schedule
 from training.parallel import SOLO, Team
 from training.schedule import Optimiser, Stage
 from training.tracking import LOG, Tracker, open_trackers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from torch import Tensor, nn
 
-__all__ = ["BEST", "CHECKPOINT", "FINAL", "LOG", "Optimiser", "Stage", "Task", "fit"]
+    from training.tasks import Task
+
+__all__ = ["BEST", "CHECKPOINT", "FINAL", "LOG", "Optimiser", "Place", "Stage", "fit"]
 
 CHECKPOINT: Final = "checkpoint.safetensors"
 BEST: Final = "best.safetensors"
@@ -38,26 +40,6 @@ FINAL: Final = "final.safetensors"
 
 class MonitorError(ValueError):
     """The figure that the schedule watches is not among those of the validation part."""
-
-
-class Task(Protocol):
-    """What is trained: a model, its batches and its loss."""
-
-    model: nn.Module
-
-    def batches(
-        self, rng: np.random.Generator, *, size: int, images: int, batch: int
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield (input, target) batches of `images` photos in all."""
-        ...
-
-    def loss(self, output: Tensor, target: Tensor) -> Tensor:
-        """Return the mean loss of a batch."""
-        ...
-
-    def validate(self, model: nn.Module, size: int) -> dict[str, float]:
-        """Return figures of the validation part."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +212,9 @@ class _Training:
         self.scaler.step(self.optimiser)
         self.scaler.update()
         self.at.step += 1
-        _average(self.average, self.model, min(spec.ema, (1 + self.at.step) / (10 + self.at.step)))
+        averaging.move(
+            self.average, self.model, min(spec.ema, (1 + self.at.step) / (10 + self.at.step))
+        )
         return float(loss.detach())
 
     def _end(self, epoch: schedule.Epoch, seconds: float) -> None:
@@ -300,16 +284,3 @@ class _Training:
         else:
             torch.set_rng_state(self._rng)
         self._rng = None
-
-
-@torch.no_grad()
-def _average(average: nn.Module, model: nn.Module, decay: float) -> None:
-    """Move the averaged weights and running statistics towards the model's."""
-    kept, fresh = [], []
-    for own, new in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
-        if own.dtype.is_floating_point:
-            kept.append(own)
-            fresh.append(new)
-        else:
-            own.copy_(new)
-    torch._foreach_lerp_(kept, fresh, 1 - decay)

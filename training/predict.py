@@ -118,6 +118,17 @@ def classify(
 
 
 @torch.inference_mode()
+def plain(model: Classifier, squares: NDArray[np.uint8], run: Run) -> NDArray[np.float64]:
+    """Return probabilities n × columns of photos as they stand, without further views."""
+    how = run.recipe.input
+    found = [
+        model(_stack(squares[start : start + _PLAIN_BATCH], how, run.device)).double().cpu().numpy()
+        for start in range(0, len(squares), _PLAIN_BATCH)
+    ]
+    return ensemble.activate(np.concatenate(found), run.recipe.activation)
+
+
+@torch.inference_mode()
 def pooled(
     model: Classifier, pixels: NDArray[np.uint8], how: Input, device: torch.device
 ) -> NDArray[np.float64]:

@@ -18,16 +18,17 @@ if TYPE_CHECKING:
     import torch
 
     from inference_worker.manifest import Manifest
+    from training.dataset import Labelled
 
 
 class OtherSplitError(recipes.RecipeError):
     """The data at hand do not split as they did when the bundle was made."""
 
 
-def judge(
+def open_bundle(
     folder: Path, data: Path, out: Path, device: torch.device, recipe_name: str | None = None
-) -> tuple[Manifest, evaluate.Cases]:
-    """Return the bundle's manifest and what it says of its test part; `out` keeps decoded photos.
+) -> tuple[bundle.Bundle, Run, Labelled]:
+    """Return the bundle, the run that it is measured as, and its data; `out` keeps decoded photos.
 
     `recipe_name` is a name or a file, by default the name of the recipe that the bundle says.
     Raises `BundleError`, `RecipeError`, `DataError`, and `OtherSplitError` where the split differs
@@ -47,13 +48,18 @@ def judge(
             f"the data in {data} split into {own.split.sha256[:12]}…, the bundle was made from "
             f"{str(training.get('data_manifest_sha256'))[:12]}…: use the same data and recipe"
         )
+    return loaded, run, own
+
+
+def judge(loaded: bundle.Bundle, run: Run, own: Labelled) -> evaluate.Cases:
+    """Return what the bundle says of its test part."""
     test = np.array(own.split.test)
     pixels = predict.photos(run, own)
     opinions = [
         predict.classify(member, pixels, test, run, label=f"member-{i} looks")
         for i, member in enumerate(loaded.members)
     ]
-    return loaded.manifest, export.cases_of(run, own, np.stack(opinions), described.temperature)
+    return export.cases_of(run, own, np.stack(opinions), loaded.manifest.temperature)
 
 
 def report(described: Manifest, cases: evaluate.Cases) -> Manifest:

@@ -15,7 +15,7 @@ from inference_worker.pipeline import Pipeline
 from training import drawn, evidence, export, rate_bundle
 from training import recipe as recipes
 from training.fit import Run, train
-from training.loop import CHECKPOINT, FINAL
+from training.loop import CHECKPOINT
 from training.readers import FOLDER
 
 if TYPE_CHECKING:
@@ -60,8 +60,10 @@ def run(name: str, data: Path | None, out: Path, threads: int) -> Passed:
     small = Run(recipes.smoke(recipe), data, folder, torch.device("cpu"), resume=True, smoke=True)
     train(small)
     evidence.write(export.export(small, sha256, folder / "bundle"), folder / "evidence")
-    judged = rate_bundle.judge(folder / "bundle", data, folder / "evaluated", small.device, name)
-    evidence.write(rate_bundle.report(*judged), folder / "evaluated" / "evidence")
+    again = folder / "evaluated"
+    opened = rate_bundle.open_bundle(folder / "bundle", data, again, small.device, name)
+    cases = rate_bundle.judge(*opened)
+    evidence.write(rate_bundle.report(opened[0].manifest, cases), again / "evidence")
     verdict = Pipeline(bundle.load(folder / "bundle")).run(
         drawn.lesion(_PHOTO, _SIZE)[0], always_classify=True
     )
@@ -95,7 +97,5 @@ def _kill_at_checkpoint(arguments: list[str], folder: Path) -> None:
     finally:
         process.kill()
         process.communicate()
-    if list(folder.glob("bundle/*")) or all(
-        (member / FINAL).exists() for member in folder.glob("member-*")
-    ):
+    if (folder / "bundle").exists():
         raise SmokeError(f"training {arguments[1]} was over before it could be killed")

@@ -1,9 +1,9 @@
-"""The two things that are trained: a classifier of photos, a segmenter of lesions."""
+"""What a loop trains, and the two kinds of it: a classifier of photos, a segmenter of lesions."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -24,6 +24,26 @@ if TYPE_CHECKING:
 
 _EVALUATION_BATCH = 64
 _CPU = torch.device("cpu")
+
+
+class Task(Protocol):
+    """What is trained: a model, its batches and its loss."""
+
+    model: nn.Module
+
+    def batches(
+        self, rng: np.random.Generator, *, size: int, images: int, batch: int
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield (input, target) batches of `images` photos in all, drawn from `rng` alone."""
+        ...
+
+    def loss(self, output: Tensor, target: Tensor) -> Tensor:
+        """Return the mean loss of a batch."""
+        ...
+
+    def validate(self, model: nn.Module, size: int) -> dict[str, float]:
+        """Return figures of the validation part."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +166,9 @@ class SegmenterTask:
 
     @torch.inference_mode()
     def validate(self, model: nn.Module, size: int) -> dict[str, float]:
-        """Return the mean Dice and IoU of the held-out photos at threshold 0.5."""
+        """Return the mean Dice and IoU of the held-out photos, if any, at threshold 0.5."""
+        if not len(self.held_out):
+            return {}
         device = next(model.parameters()).device
         dice, iou = [], []
         for start in range(0, len(self.held_out), _EVALUATION_BATCH):

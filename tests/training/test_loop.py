@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from training import loop, schedule
+from training import loop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,11 +117,84 @@ def test_the_figures_are_taken_at_the_end_of_each_stage(tmp_path: Path) -> None:
     assert task.validated == [4, 8]
 
 
-def test_the_rate_warms_up_and_ends_near_zero() -> None:
-    optimiser = loop.Optimiser(lr=1.0, warmup=0.1)
-    rates = [schedule.rate(step, 100, optimiser) for step in range(100)]
+class Climbing(Blobs):
+    """Blobs whose validation figure is told beforehand, epoch by epoch."""
 
-    assert rates[0] == pytest.approx(0.1)
-    assert max(rates) == pytest.approx(1.0)
-    assert rates[-1] < 0.01
-    assert rates[10:] == sorted(rates[10:], reverse=True)
+    def __init__(self, figures: list[float]) -> None:
+        super().__init__()
+        self.figures = figures
+        self.weights: list[Tensor] = []
+
+    def validate(self, model: nn.Module, size: int) -> dict[str, float]:
+        super().validate(model, size)
+        self.weights.append(model[0].weight.detach().clone())  # type: ignore[index]
+        return {"figure": self.figures[len(self.weights) - 1]}
+
+
+def watched(task: Blobs, out: Path, stages: tuple[loop.Stage, ...], **more: object) -> Path:
+    optimiser = loop.Optimiser(lr=0.05, batch=8, ema=0.0, monitor="figure", **more)  # type: ignore[arg-type]
+    return loop.fit(task, stages, optimiser, loop.Place(out, CPU), seed=3, resume=False)
+
+
+def test_the_weights_kept_are_those_of_the_best_epoch(tmp_path: Path) -> None:
+    task = Climbing([0.1, 0.9, 0.3, 0.2])
+
+    final = load_file(watched(task, tmp_path, STAGES))
+
+    assert torch.equal(final["0.weight"], task.weights[1])
+
+
+def test_an_early_stop_ends_its_phase_and_the_next_begins(tmp_path: Path) -> None:
+    task = Climbing([0.9, 0.1, 0.1, 0.95, 0.96])
+    stages = (loop.Stage(4, 9, 16), loop.Stage(8, 2, 16))
+
+    watched(task, tmp_path, stages, early_stop=2)
+
+    rows = (tmp_path / "log.csv").read_text().splitlines()[1:]
+    assert [row.split(",")[:2] for row in rows] == [
+        ["0", "4"],
+        ["1", "4"],
+        ["2", "4"],
+        ["9", "8"],
+        ["10", "8"],
+    ]
+
+
+def test_a_figure_that_the_validation_lacks_is_named(tmp_path: Path) -> None:
+    optimiser = loop.Optimiser(monitor="dice")
+
+    with pytest.raises(loop.MonitorError, match="'dice'"):
+        loop.fit(Blobs(), STAGES, optimiser, loop.Place(tmp_path, CPU), seed=3, resume=False)
+
+
+@pytest.mark.parametrize("schedule", ["one_cycle", "warm_restarts", "plateau"])
+def test_a_run_killed_within_an_epoch_goes_on_from_there_to_the_same_weights(
+    tmp_path: Path, schedule: str
+) -> None:
+    more = {"batch": 8, "ema": 0.8, "monitor": "figure", "checkpoint_every": 1}
+    optimiser = loop.Optimiser(lr=0.05, schedule=schedule, **more)  # type: ignore[arg-type]
+
+    def run(task: Blobs, out: Path, *, resume: bool = False) -> dict[str, Tensor]:
+        place = loop.Place(out, CPU)
+        return load_file(loop.fit(task, STAGES, optimiser, place, seed=3, resume=resume))
+
+    whole = run(Blobs(), tmp_path / "whole")
+    with pytest.raises(PowerCutError):
+        run(Blobs(dies_in_epoch=3), tmp_path / "killed")
+    left = Counting()
+
+    resumed = run(left, tmp_path / "killed", resume=True)
+
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    # Two epochs of three batches each, the first of which had been learnt before the kill.
+    assert left.learnt == 5
+
+
+class Counting(Blobs):
+    """Blobs that count what is learnt from."""
+
+    learnt = 0
+
+    def loss(self, output: Tensor, target: Tensor) -> Tensor:
+        self.learnt += 1
+        return super().loss(output, target)

@@ -1,0 +1,101 @@
+"""Two bundles on the same test part, and whether their difference is more than chance."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from training import evaluate, gate, metrics
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from inference_worker.manifest import Manifest
+    from training.evaluate import Cases, Measure
+
+
+class OtherTestError(ValueError):
+    """The two bundles were not tested on the same photos."""
+
+
+def compare(
+    first: tuple[Manifest, Cases],
+    second: tuple[Manifest, Cases],
+    rounds: int = evaluate.ROUNDS,
+) -> dict[str, Any]:
+    """Return each figure of both, and their difference with its paired 95% interval.
+
+    The resamples are of lesions and the same for both: what both find hard cancels out. An interval
+    that leaves 0 out is a difference that chance hardly explains. Figures of single classes are
+    left out where the two do not say the same classes. Raises `OtherTestError`.
+    """
+    a, b = first[1], second[1]
+    if [r.image_id for r in a.records] != [r.image_id for r in b.records]:
+        raise OtherTestError(
+            f"{first[0].name!r} was tested on {len(a.labels)} photos, {second[0].name!r} on "
+            f"{len(b.labels)}, and they are not the same: compare bundles of one split"
+        )
+    draws = metrics.bootstrap(a.lesions, rounds, evaluate.SEED)
+    own, other = _measures(*first), _measures(*second)
+    same = a.known.columns == b.known.columns
+    shared = [name for name in own if name in other and (same or "accuracy" not in name)]
+    return {
+        "first": f"{first[0].name} {first[0].version}",
+        "second": f"{second[0].name} {second[0].version}",
+        "n_images": len(a.labels),
+        "n_lesions": len(set(a.lesions.tolist())),
+        "figures": {
+            name: {
+                "first": draws.figure(own[name]),
+                "second": draws.figure(other[name]),
+                "difference": draws.figure(_difference(own[name], other[name])),
+            }
+            for name in shared
+        },
+    }
+
+
+def _difference(one: Measure, other: Measure) -> Measure:
+    return lambda rows: one(rows) - other(rows)
+
+
+def _measures(manifest: Manifest, cases: Cases) -> dict[str, Measure]:
+    p = cases.calibrated()
+    ill, score = cases.truth(), cases.score(p)
+    threshold = manifest.gate.threshold
+    return evaluate.measures_of(cases, p) | {
+        "ece": lambda i: metrics.ece(ill[i], score[i]),
+        "brier": lambda i: metrics.brier(ill[i], score[i]),
+        "aurc": lambda i: metrics.aurc(ill[i], score[i]),
+        "coverage": lambda i: gate.table(ill[i], score[i], threshold).coverage,
+    }
+
+
+def write(found: dict[str, Any], folder: Path) -> str:
+    """Write compare.json and compare.md into `folder`; return the latter's text."""
+    folder.mkdir(parents=True, exist_ok=True)
+    plain = metrics.plain(found)
+    (folder / "compare.json").write_text(json.dumps(plain, indent=1) + "\n")
+    rows = [
+        f"| {name} | {_number(one['first'])} | {_number(one['second'])} | "
+        f"{_number(one['difference'], signed=True)} |"
+        for name, one in plain["figures"].items()
+    ]
+    text = (
+        f"# {plain['first']} against {plain['second']}\n\n"
+        f"{plain['n_images']} photos of {plain['n_lesions']} lesions; 95% intervals by bootstrap"
+        " over lesions, paired for the difference.\n\n"
+        f"| | {plain['first']} | {plain['second']} | difference |\n|---|---|---|---|\n"
+        + "\n".join(rows)
+        + "\n"
+    )
+    (folder / "compare.md").write_text(text)
+    return text
+
+
+def _number(figure: dict[str, Any], *, signed: bool = False) -> str:
+    value, (low, high) = figure["value"], figure["ci"]
+    if value is None or low is None or high is None:
+        return "–"
+    sign = "+" if signed else ""
+    return f"{value:{sign}.4f} ({low:{sign}.4f} to {high:{sign}.4f})"
