@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # What setting it up takes, and the ways out of it.
 OPEN: Final = (
     "mfa_activate_totp",
+    "mfa_add_webauthn",
     "mfa_index",
     "account_reauthenticate",
     "account_logout",

@@ -21,6 +21,8 @@ from qrcode.image.svg import SvgPathFillImage
 from accounts.models import Role
 
 if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
     from accounts.models import User
 
 MANDATORY_FOR: Final = frozenset({Role.DERMATOLOGIST, Role.ADMIN})
@@ -35,6 +37,12 @@ def is_mandatory(user: User) -> bool:
 def is_missing(user: User) -> bool:
     """Whether `user` must set one up before anything else."""
     return is_mandatory(user) and user.second_factor_since is None
+
+
+def factors_of(user: User) -> QuerySet[Authenticator]:
+    """Return what opens the account beside the password. Recovery codes alone are no factor."""
+    factors = Authenticator.objects.filter(user=user)
+    return factors.exclude(type=Authenticator.Type.RECOVERY_CODES)  # type: ignore[no-any-return]
 
 
 def verify(user: User, code: str) -> bool:
@@ -77,8 +85,11 @@ class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # untyped library
         return picture.getvalue().decode()
 
     def can_delete_authenticator(self, authenticator: Authenticator) -> bool:
-        """Whether it may go: not the factor of somebody who must have one."""
-        return not is_mandatory(cast("User", authenticator.user))
+        """Whether it may go: not the last factor of somebody who must have one."""
+        user = cast("User", authenticator.user)
+        others = factors_of(user).exclude(pk=authenticator.pk)
+        is_factor = authenticator.type != Authenticator.Type.RECOVERY_CODES
+        return not is_mandatory(user) or (is_factor and others.exists())
 
 
 def _vault() -> MultiFernet:

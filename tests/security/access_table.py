@@ -64,6 +64,11 @@ GET    /accounts/second-factor/totp/activate/                       302  200  20
 POST   /accounts/second-factor/totp/activate/                       302  200  200  200
 GET    /accounts/second-factor/totp/deactivate/                     302  404  404  404
 POST   /accounts/second-factor/totp/deactivate/                     302  404  404  404
+GET    /accounts/second-factor/webauthn/                            302  200  200  200
+GET    /accounts/second-factor/webauthn/add/                        302  200  200  200
+POST   /accounts/second-factor/webauthn/add/                        302  200  200  200
+GET    /accounts/second-factor/webauthn/reauthenticate/             302  403  403  403
+POST   /accounts/second-factor/webauthn/reauthenticate/             302  403  403  403
 GET    /accounts/sessions/                                          302  200  200  200
 POST   /accounts/sessions/end-others/                               302  302  302  302
 GET    /accounts/sharing/                                           302  200  200  404
@@ -118,6 +123,10 @@ GET    /styleguide/                                                 200  200  20
 # The thing that the address names, then columns as in OBJECT_CELLS. The shared analysis waits for
 # the dermatologist's opinion, so its page sends there and its heat map is withheld.
 OBJECTS: Final = r"""
+GET    /accounts/second-factor/webauthn/keys/<int:pk>/edit/        passkey   302  302  404  302  404  404  302  404
+POST   /accounts/second-factor/webauthn/keys/<int:pk>/edit/        passkey   302  302  404  302  404  404  302  404
+GET    /accounts/second-factor/webauthn/keys/<int:pk>/remove/      passkey   302  302  404  302  404  404  302  404
+POST   /accounts/second-factor/webauthn/keys/<int:pk>/remove/      passkey   302  302  404  302  404  404  302  404
 POST   /accounts/sessions/<int:session_id>/end/                    session   302  302  404  302  404  404  302  404
 POST   /accounts/sharing/<uuid:pk>/end/                            share     302  302  404  302  302  404  404  404
 POST   /accounts/tokens/<int:token_id>/revoke/                     token     302  302  404  302  404  404  302  404

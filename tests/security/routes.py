@@ -35,7 +35,7 @@ def address(route: str, thing: str, ids: Mapping[str, object]) -> str:
     if route in SAMPLES:
         return f"/{SAMPLES[route]}"
     for parameter in ("<uuid:pk>", "<uuid:analysis_id>", "<uuid:lesion_id>", "<int:token_id>",
-                      "<int:session_id>",                      "<path:object_id>"):  # fmt: skip
+                      "<int:session_id>", "<int:pk>", "<path:object_id>"):  # fmt: skip
         if parameter in route:
             route = route.replace(parameter, str(ids[thing]))
     assert "<" not in route, f"teach tests/security/routes.py to spell {route}"
