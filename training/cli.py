@@ -76,11 +76,12 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
 
 def _compare(arguments: argparse.Namespace) -> None:
-    both = []
-    for folder in (arguments.bundle, arguments.other):
-        opened = _open(arguments, folder, None)
-        both.append((opened[0].manifest, rate_bundle.judge(*opened)))
-    sys.stdout.write(compare.write(compare.compare(*both), arguments.out))
+    first, second = (_open(arguments, one, None) for one in (arguments.bundle, arguments.other))
+    found = compare.compare(
+        (first[0].manifest, rate_bundle.judge(*first)),
+        (second[0].manifest, rate_bundle.judge(*second)),
+    )
+    sys.stdout.write(compare.write(found, arguments.out))
 
 
 def _robustness(arguments: argparse.Namespace) -> None:

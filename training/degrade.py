@@ -54,7 +54,7 @@ def _turned(pixels: Pixels, rng: np.random.Generator) -> Pixels:
 
 def _hairy(pixels: Pixels, rng: np.random.Generator) -> Pixels:
     """Draw dark, curved strokes across the photo."""
-    found = np.ascontiguousarray(pixels)
+    found = pixels.copy()
     height, width = found.shape[:2]
     thickness = max(1, round(0.004 * width))
     for _hair in range(_HAIRS):

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
-from training.losses import dice_bce, partial_cross_entropy
+from training.losses import Loss, criterion, dice_bce, focal, partial_cross_entropy
 
 LOGITS = torch.tensor([[2.0, 0.0, 1.0], [0.5, 0.5, -1.0]])
 NONE = torch.zeros(3)
@@ -94,3 +95,40 @@ def test_dice_is_one_minus_twice_the_overlap_over_the_sum() -> None:
 def test_masks_of_another_shape_are_refused() -> None:
     with pytest.raises(ValueError, match="differ in shape"):
         dice_bce(torch.zeros(1, 1, 4, 4), torch.zeros(1, 4, 4))
+
+
+def test_focal_loss_without_gamma_is_cross_entropy() -> None:
+    labels = torch.tensor([0, 2])
+
+    found = focal(LOGITS, labels, gamma=0.0, weight=torch.ones(3))
+
+    assert found == pytest.approx(float(functional.cross_entropy(LOGITS, labels)))
+
+
+def test_focal_loss_turns_away_from_what_is_sure() -> None:
+    sure, unsure = torch.tensor([[5.0, 0.0]]), torch.tensor([[0.1, 0.0]])
+    right = torch.tensor([0])
+
+    def ratio(gamma: float) -> float:
+        one, other = (focal(x, right, gamma=gamma, weight=torch.ones(2)) for x in (sure, unsure))
+        return float(one / other)
+
+    p = float(sure.softmax(1)[0, 0])
+    assert focal(sure, right, gamma=2.0, weight=torch.ones(2)) == pytest.approx(
+        -((1 - p) ** 2) * math.log(p), rel=1e-4
+    )
+    assert ratio(2.0) < 0.1 * ratio(0.0)
+
+
+def weighed(loss: Loss, counts: list[int]) -> float:
+    made = criterion(loss, np.array(counts), adjustment=torch.zeros(2), smoothing=0.0)
+    logits = torch.zeros(1, 1 if loss.name == "bce" else 2)
+    ill, well = torch.tensor([[False, True]]), torch.tensor([[True, False]])
+    return float(made(logits, ill) / made(logits, well))
+
+
+def test_classes_are_weighed_by_the_training_fold() -> None:
+    assert weighed(Loss("focal", balanced=True), [765, 235]) == pytest.approx(765 / 235)
+    assert weighed(Loss("cross_entropy"), [765, 235]) == pytest.approx(1.0)
+    assert weighed(Loss("bce", balanced=True), [805, 195]) == pytest.approx(805 / 195)
+    assert weighed(Loss("bce"), [805, 195]) == pytest.approx(1.0)
