@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.audit.models import AuditCheckpoint, AuditEvent, AuditHead
 from accounts.care.models import CareRelationship, InvitationCode
+from accounts.recovery.models import SecondFactorReset
 
 __all__ = [
     "ApiToken",
@@ -25,6 +26,7 @@ __all__ = [
     "Consent",
     "InvitationCode",
     "Role",
+    "SecondFactorReset",
     "User",
 ]
 

@@ -12,6 +12,7 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.utils import timezone
 
 from accounts.audit import chain
+from accounts.recovery import services as recovery
 from accounts.sessions import limits
 
 SOFT_LIMIT: Final = 250  # s
@@ -37,6 +38,7 @@ def cut_trail() -> None:
     name="accounts.tasks.clear_sessions", soft_time_limit=SOFT_LIMIT, time_limit=HARD_LIMIT
 )
 def clear_sessions() -> None:
-    """Delete sessions that have expired, and their list: they name their person."""
+    """Delete sessions that have expired, their list, and requests that are over."""
     SessionStore.clear_expired()
     limits.forget_ended()
+    recovery.forget_over()

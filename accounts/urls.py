@@ -5,6 +5,7 @@ from django.urls import path
 from accounts import views
 from accounts.audit import urls as audit
 from accounts.care import urls as care
+from accounts.recovery import urls as recovery
 from accounts.sessions import urls as sessions
 
 app_name = "accounts"
@@ -14,4 +15,5 @@ urlpatterns = [
     *care.urlpatterns,
     *audit.urlpatterns,
     *sessions.urlpatterns,
+    *recovery.urlpatterns,
 ]

@@ -53,6 +53,11 @@ POST   /accounts/profile/                                           302  200  20
 GET    /accounts/reauthenticate/                                    302  403  403  403
 POST   /accounts/reauthenticate/                                    302  403  403  403
 GET    /accounts/record-access/                                     302  200  200  200
+GET    /accounts/second-factor-reset/<str:token>/                   404  404  404  404
+POST   /accounts/second-factor-reset/<str:token>/                   404  404  404  404
+GET    /accounts/second-factor-resets/                              302  404  404  200
+POST   /accounts/second-factor-resets/                              302  404  404  422
+POST   /accounts/second-factor-resets/confirm/                      302  404  404  302
 GET    /accounts/second-factor/                                     302  200  200  200
 GET    /accounts/second-factor/authenticate/                        302  302  302  302
 GET    /accounts/second-factor/reauthenticate/                      302  403  403  403

@@ -18,6 +18,7 @@ SAMPLES: Final = {
     r"accounts/^password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>.+)/$": (
         "accounts/password/reset/key/abc-no-such-key/"
     ),
+    "accounts/second-factor-reset/<str:token>/": "accounts/second-factor-reset/no-such-token/",
     "api/v1/<path:path>": "api/v1/no/such/address",
     "admin/r/<path:content_type_id>/<path:object_id>/": "admin/r/1/1/",
     "admin/<app_label>/": "admin/accounts/",

@@ -42,6 +42,7 @@ class Belongings:
         return {
             "analysis": self.analysis.pk,
             "lesion": self.lesion.pk,
+            "passkey": 0,  # nobody's; see add_passkey
             "session": self.session.pk,
             "share": self.share.pk,
             "token": self.token.pk,

@@ -1,0 +1,1 @@
+"""A lost second factor: an administrator asks for its removal, somebody else confirms it."""
