@@ -218,7 +218,7 @@ class Pipeline:
 
     def _spare(self, lesion: Lesion, seen: Pixels, cleaned: Pixels) -> Pixels:
         """Clean again where that may have cut into the lesion, now that its mask is known."""
-        if all(name != preprocessing.BLACK_CORNERS for name, _ in self._steps):
+        if all(name not in preprocessing.SPARING for name, _ in self._steps):
             return cleaned
         mask = lesion.mask_of_photo(seen.shape[1], seen.shape[0])
         return preprocessing.apply(seen, self._steps, mask)

@@ -1,4 +1,6 @@
-"""Several processes that train one network: the same command, started by ``accelerate launch``.
+"""Several processes that train one network: the same command under ``accelerate launch``.
+
+Or under ``torchrun``, which that is for GPUs; on CPUs alone ``accelerate launch`` wants MPI.
 
 Each process draws the same batches and takes its own photos of each; the gradients are averaged. So
 the result is that of one process, but for batch statistics, which each takes of its own photos.
