@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from mapie.risk_control import BinaryClassificationController
 
 from training import gate
 
@@ -68,3 +69,31 @@ def test_the_certified_risk_holds_on_new_cases_as_often_as_promised() -> None:
         broken += float((1 - fresh >= found.threshold).mean()) > 0.01
 
     assert broken <= 10
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_mapie_certifies_is_certified_here_too(seed: int) -> None:
+    """MAPIE's bound holds for any loss in [0, 1]; for a yes or no the binomial one is tighter."""
+    rng = np.random.default_rng(seed)
+    malignant = rng.random(5000) < 0.3
+    p = np.clip(rng.normal(np.where(malignant, 0.75, 0.2), 0.15), 0.001, 0.999)
+    # Not decided benign at threshold t: p > 1 − t. Its recall is one less our risk.
+    cuts = np.round(np.arange(0.0005, 0.5, 0.0005), 4)
+    controller = BinaryClassificationController(
+        predict_function=lambda x: np.column_stack([1 - x[:, 0], x[:, 0]]),
+        risk="recall",
+        target_level=0.99,
+        confidence_level=0.95,
+        best_predict_param_choice="precision",
+        list_predict_params=cuts,
+        fwer_method="fixed_sequence",
+    )
+
+    controller.calibrate(p[:, None], malignant.astype(int))
+    ours = gate.certify(malignant, p)
+
+    assert len(controller.valid_predict_params)
+    assert ours is not None
+    strictest = 1 - float(np.max(controller.valid_predict_params))
+    assert ours.threshold <= strictest + 1e-9
+    assert ours.threshold == pytest.approx(strictest, abs=0.05)
