@@ -13,7 +13,7 @@ from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from analyses import wording
+from analyses import model_charts, wording
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -141,6 +141,9 @@ class ModelPage:
     metrics: tuple[Metric, ...]
     segmentation: tuple[Metric, ...]
     data: tuple[DataSource, ...]
+    charts: tuple[model_charts.Chart, ...]
+    gate_table: model_charts.Table | None
+    confusion: model_charts.Table | None
 
 
 def model_page(folder: Path) -> ModelPage | None:
@@ -189,6 +192,11 @@ def _page(bundle: dict[str, Any], sha256: str) -> ModelPage:
                 source.get("lesions"),
             )
             for source in (bundle.get("training") or {}).get("data") or ()
+        ),
+        charts=model_charts.charts(test),
+        gate_table=model_charts.gate(test),
+        confusion=model_charts.confusion(
+            test, {code: name for code, (name, _about) in wording.CLASS_NAMES.items()}
         ),
     )
 

@@ -1,0 +1,177 @@
+"""The Model page's pictures and tables, from the figures that a bundle carries.
+
+The same numbers that the evaluation draws; here they become points of a server-made SVG, with a
+table of the same figures beside it for those who do not see it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from django.utils.formats import number_format
+from django.utils.translation import gettext_lazy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from django_stubs_ext import StrOrPromise
+
+SIDE: Final = 400  # units of a chart's width and height
+_MOST_ROWS: Final = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One curve: `points` as SVG wants them, ``x,y x,y``, y downwards; dashed where the second."""
+
+    name: StrOrPromise
+    points: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """One picture with its words, and the table behind it."""
+
+    key: str
+    title: StrOrPromise
+    about: StrOrPromise
+    x: StrOrPromise
+    y: StrOrPromise
+    lines: tuple[Line, ...]
+    header: tuple[StrOrPromise, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of counts, each row with its name in front."""
+
+    header: tuple[StrOrPromise, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def charts(test: dict[str, Any]) -> tuple[Chart, ...]:
+    """Return the charts that the test figures suffice for. Raises ValueError, TypeError, KeyError.
+
+    These are what a bundle of another make may hold in their place.
+    """
+    curves = test.get("curves") or {}
+    found = []
+    if curves.get("roc"):
+        found.append(_roc(curves["roc"]))
+    if bins := ((test.get("calibration") or {}).get("after") or {}).get("bins"):
+        found.append(_reliability(bins))
+    if curves.get("risk_coverage"):
+        found.append(_risk(curves["risk_coverage"]))
+    return tuple(found)
+
+
+def gate(test: dict[str, Any]) -> Table | None:
+    """Return what each threshold decides, the deferred in columns of their own."""
+    rows = test.get("gate")
+    if not rows:
+        return None
+    header = (
+        gettext_lazy("Sure to at least"),
+        gettext_lazy("Decided"),
+        gettext_lazy("Malignant: told as malignant"),
+        gettext_lazy("Malignant: left to a human"),
+        gettext_lazy("Malignant: told as benign"),
+        gettext_lazy("Benign: told as benign"),
+        gettext_lazy("Benign: left to a human"),
+        gettext_lazy("Benign: told as malignant"),
+    )
+    sides = ("decided_malignant", "deferred", "decided_benign")
+    return Table(
+        header,
+        tuple(
+            (
+                number_format(row["threshold"], 3),
+                number_format(row["coverage"], 3),
+                *(number_format(row["malignant"][side]) for side in sides),
+                *(number_format(row["benign"][side]) for side in reversed(sides)),
+            )
+            for row in rows
+        ),
+    )
+
+
+def confusion(test: dict[str, Any], names: dict[str, StrOrPromise]) -> Table | None:
+    """Return counts, true class by most probable class; `names` in words, by code."""
+    counts, codes = test.get("confusion"), list(test.get("classes") or ())
+    if not counts or len(counts) != len(codes):
+        return None
+    words = [names.get(code, code) for code in codes]
+    return Table(
+        (gettext_lazy("True class"), *words),
+        tuple(
+            (str(name), *(number_format(count) for count in row))
+            for name, row in zip(words, counts, strict=True)
+        ),
+    )
+
+
+def _roc(curves: dict[str, Sequence[Sequence[float]]]) -> Chart:
+    words = {
+        "melanoma": gettext_lazy("Melanoma told from the rest"),
+        "malignant": gettext_lazy("Malignant told from benign"),
+    }
+    known = [(words[task], points) for task, points in curves.items() if task in words]
+    return Chart(
+        key="roc",
+        title=gettext_lazy("Found against flagged in vain"),
+        about=gettext_lazy("The nearer a curve comes to the upper left corner, the better."),
+        x=gettext_lazy("Others flagged in vain"),
+        y=gettext_lazy("Malignant ones found"),
+        lines=tuple(Line(name, _points(points)) for name, points in known),
+        header=(
+            gettext_lazy("Others flagged in vain"),
+            *(name for name, _ in known),
+        ),
+        rows=tuple(
+            (number_format(at, 2), *(number_format(_reach(points, at), 2) for _, points in known))
+            for at in (0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
+        ),
+    )
+
+
+def _reliability(bins: Sequence[Sequence[float]]) -> Chart:
+    points = [(mean, share) for mean, share, _ in bins]
+    return Chart(
+        key="reliability",
+        title=gettext_lazy("Said against happened"),
+        about=gettext_lazy("On the diagonal, 20 in 100 means that 20 of 100 were malignant."),
+        x=gettext_lazy("Probability told"),
+        y=gettext_lazy("Share that was malignant"),
+        lines=(Line(gettext_lazy("After calibration"), _points(points)),),
+        header=(gettext_lazy("Probability told"), gettext_lazy("Share that was malignant")),
+        rows=_rows(points),
+    )
+
+
+def _risk(points: Sequence[Sequence[float]]) -> Chart:
+    return Chart(
+        key="risk",
+        title=gettext_lazy("Wrong among the decided"),
+        about=gettext_lazy("The more it leaves to a human, the fewer of its answers are wrong."),
+        x=gettext_lazy("Share decided"),
+        y=gettext_lazy("Share wrong"),
+        lines=(Line(gettext_lazy("Wrong answers"), _points(points)),),
+        header=(gettext_lazy("Share decided"), gettext_lazy("Share wrong")),
+        rows=_rows(points),
+    )
+
+
+def _points(points: Iterable[Sequence[float]]) -> str:
+    return " ".join(f"{SIDE * x:.1f},{SIDE * (1 - y):.1f}" for x, y in points)
+
+
+def _rows(points: Sequence[Sequence[float]]) -> tuple[tuple[str, ...], ...]:
+    every = max(1, len(points) // _MOST_ROWS)
+    return tuple((number_format(x, 2), number_format(y, 2)) for x, y in points[::every])
+
+
+def _reach(points: Sequence[Sequence[float]], at: float) -> float:
+    """Return the highest y up to x = `at`."""
+    return max((y for x, y in points if x <= at), default=0.0)
