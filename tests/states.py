@@ -100,6 +100,17 @@ def seed(owner: User) -> dict[str, Analysis]:
         image_key=b"key",
         image_purged_at=None,
     )
+    for name, held in (("waiting", True), ("over", False)):
+        states[f"human-only-{name}"] = make_state(
+            owner,
+            Status.HUMAN_ONLY,
+            age_days=2 if held else 9,
+            hold_kind=HoldKind.HUMAN_ONLY,
+            hold_consented_at=timezone.now(),
+            hold_wording_version="2026-11b",
+            held_until=timezone.now() + timedelta(days=5) if held else None,
+            **({"image_key": b"key", "image_purged_at": None} if held else {}),
+        )
     for n, code in enumerate(Rejection):
         states[f"rejected-{code}"] = make_state(
             owner, Status.REJECTED, age_days=30 + n, error_code=code.value

@@ -63,6 +63,21 @@ def test_after_a_hold_without_an_answer_the_page_says_so(see: Open, alice: User)
     assert "nobody has judged it" in text
 
 
+def test_sending_it_once_more_asks_for_a_human_only_again(browser: Client, alice: User) -> None:
+    share(
+        patient=alice,
+        reference=make_user("bob", role=Role.DERMATOLOGIST).email,
+        scope=EVERYTHING,
+    )
+    analysis = left_to_a_human(alice)
+    Analysis.objects.filter(pk=analysis.pk).update(image_key=None, held_until=None)
+
+    html = browser.get(reverse("analyses:detail", args=[analysis.pk])).content.decode()
+
+    assert "hold=human_only" in html
+    assert "can see this result" not in html
+
+
 def test_the_answer_stands_alone(see: Open, alice: User) -> None:
     bob = make_user("bob", role=Role.DERMATOLOGIST)
     share(patient=alice, reference=bob.email, scope=EVERYTHING)

@@ -196,6 +196,9 @@ def prepare() -> dict[str, str]:
         "access-log": reverse("accounts:access_log"),
         "second-factor": reverse("mfa_index"),
         "second-factor-totp": reverse("mfa_activate_totp"),
+        "second-factor-passkeys": reverse("mfa_list_webauthn"),
+        "second-factor-passkey-add": reverse("mfa_add_webauthn"),
+        "sessions": reverse("accounts:sessions"),
         "password": reverse("account_change_password"),
         "privacy": reverse("analyses:privacy"),
         "erase": reverse("analyses:erase"),
@@ -211,6 +214,7 @@ def prepare() -> dict[str, str]:
         "doctor-second-factor": reverse("mfa_index"),
         "admin-home": reverse("admin:index"),
         "admin-people": reverse("admin:accounts_user_changelist"),
+        "admin-resets": reverse("accounts:resets"),
         "admin-audit": reverse("accounts:audit"),
     }
     return pages | {
