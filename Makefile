@@ -10,7 +10,7 @@ export CHROMIUM
 TEST_ENV := OMP_NUM_THREADS=2 PYTHONDONTWRITEBYTECODE=1
 
 .PHONY: help run install dev test check lint format types migrations deploycheck \
-	pytest evidence audit train-smoke screenshots lock clean
+	pytest evidence audit train-smoke notebook screenshots lock clean
 
 help:
 	@echo "make run          start everything on http://localhost:8000 (PORT=, DERMAI_HOME=)"
@@ -20,6 +20,7 @@ help:
 	@echo "make evidence     the long proofs                 make screenshots  pictures of every page"
 	@echo "make audit        known vulnerabilities in dependencies, insecure code in ours"
 	@echo "make train-smoke  every line of every recipe on a few small images"
+	@echo "make notebook     run docs/notebooks from top to bottom (DERMAI_DATA= to judge anew)"
 
 run: install
 	@exec $(VENV)/python -m dermai.embedded
@@ -73,8 +74,16 @@ evidence: dev
 audit: dev
 	@deploy/audit
 
+# convnext_base_faithful differs from convnext_base in its head alone.
+RECIPES ?= mobilenetv2 efficientnet_b3 resnet50 unet_efficientnet starter convnext_base
 train-smoke: dev
 	$(TEST_ENV) $(VENV)/python -m training smoke $(RECIPES)
+
+# The committed notebook has no outputs; the one that was run lies in var/.
+notebook: dev
+	@mkdir -p var
+	PYTHONPATH="$(CURDIR)" $(TEST_ENV) $(VENV)/jupyter-execute docs/notebooks/evaluation.ipynb \
+		--output "$(CURDIR)/var/evaluation.ipynb"
 
 screenshots: dev
 	$(TEST_ENV) $(VENV)/python -m tests.e2e.screenshots

@@ -42,6 +42,7 @@ SEGMENTER_FILE: Final = "segmenter.safetensors"
 OOD_FILE: Final = "ood.safetensors"
 
 _ROUND_TRIP_PHOTOS: Final = 64
+_SMOKE_PHOTOS: Final = 2
 _OOD_PHOTOS: Final = 3000
 
 
@@ -240,7 +241,8 @@ def _ood(
 
 def _half_precision_change(run: Run, pixels: NDArray[np.uint8], rows: NDArray[np.int64]) -> float:
     """Return the largest change of any probability that storing member 0 in half makes."""
-    some = rows[:: max(1, len(rows) // _ROUND_TRIP_PHOTOS)]
+    count = _SMOKE_PHOTOS if run.smoke else _ROUND_TRIP_PHOTOS
+    some = rows[:: max(1, len(rows) // count)][:count]
     full = networks.classifier(run.recipe.network(0).classifier, len(run.recipe.outputs), None)
     checkpoint.load_weights(run.member(0) / FINAL, full)
     full.to(run.device).eval()

@@ -20,7 +20,7 @@ _DPI: Final = 110
 def write(test: dict[str, Any], folder: Path) -> None:
     """Write the pictures of a test report, as SVG and PNG.
 
-    Confusion, ROC, reliability, risk and coverage, decision curve.
+    Confusion, ROC, reliability, risk and coverage; the decision curve, which first bundles lack.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with mpl.rc_context(_STYLE):
@@ -28,7 +28,8 @@ def write(test: dict[str, Any], folder: Path) -> None:
         _save(_roc(test["curves"]["roc"]), folder / "roc")
         _save(_reliability(test["calibration"]), folder / "reliability")
         _save(_risk_coverage(test["curves"]["risk_coverage"]), folder / "risk-coverage")
-        _save(_decision(test["curves"]["decision"]), folder / "decision")
+        if "decision" in test["curves"]:
+            _save(_decision(test["curves"]["decision"]), folder / "decision")
 
 
 def _confusion(counts: list[list[int]], names: list[str]) -> Figure:

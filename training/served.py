@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from training.fit import Run
 
 _PHOTOS = 16
+_SMOKE_PHOTOS = 2
 
 
 def largest_difference(run: Run, folder: Path, cases: Cases) -> float:
@@ -27,7 +28,8 @@ def largest_difference(run: Run, folder: Path, cases: Cases) -> float:
     pipeline = Pipeline(bundle.load(folder))
     source = Source(run.data, run.recipe.data.labelled)
     evaluated = cases.score(cases.calibrated())
-    rows = np.linspace(0, len(evaluated) - 1, min(_PHOTOS, len(evaluated))).round().astype(int)
+    count = min(_SMOKE_PHOTOS if run.smoke else _PHOTOS, len(evaluated))
+    rows = np.linspace(0, len(evaluated) - 1, count).round().astype(int)
     differences = []
     for row in rows:
         verdict = pipeline.run(source.pixels(cases.records[row].path), always_classify=True)
