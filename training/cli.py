@@ -12,8 +12,18 @@ from typing import TYPE_CHECKING, Final
 
 import torch
 
-from inference_worker.bundle import BundleError
-from training import compare, evidence, export, parallel, rate_bundle, robustness, smoke, tracking
+from inference_worker.bundle import BundleError, load_manifest, write_manifest
+from training import (
+    beside,
+    compare,
+    evidence,
+    export,
+    parallel,
+    rate_bundle,
+    robustness,
+    smoke,
+    tracking,
+)
 from training import recipe as recipes
 from training.fit import Run, train
 from training.loop import MonitorError
@@ -108,6 +118,9 @@ def _smoke(arguments: argparse.Namespace) -> None:
 def _export_run(run: Run, sha256: str, arguments: argparse.Namespace) -> None:
     folder = arguments.bundle or arguments.out / "bundle"
     found = export.export(run, sha256, folder)
+    if arguments.beside is not None:
+        found = beside.put(found, load_manifest(arguments.beside)[0])
+        write_manifest(folder, found)
     evidence.write(found, arguments.evidence or arguments.out / "evidence")
 
 
@@ -171,6 +184,9 @@ def _add_making(commands: Commands) -> None:
         command.add_argument("recipe", help="a name in training/recipes, or a .yaml file")
         command.add_argument("--smoke", action="store_true", help="every line, on 32 photos")
         command.add_argument("--bundle", type=Path, help="where to (default OUT/bundle)")
+        command.add_argument(
+            "--beside", type=Path, help="a bundle of the same recipe, split by image"
+        )
         command.add_argument("--evidence", type=Path, help="where to (default OUT/evidence)")
         command.set_defaults(run=run)
         _add_places(command)

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from training import beside
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -34,6 +36,7 @@ def render(manifest: Manifest, pictures: str) -> str:
         "## When not to use it\n\n" + _CAVEATS,
         _data(manifest.training),
         _full_coverage(test, pictures),
+        _beside(manifest.metrics.get(beside.KEY), test),
         _gate(manifest, test, pictures),
         _calibration(manifest, test, pictures),
         _comparisons(test),
@@ -113,8 +116,26 @@ def _full_coverage(test: dict[str, Any], pictures: str) -> str:
     )
     rows = [(label, _figure(test[name])) for name, label in names.items() if name in test]
     picture = f"![ROC curves]({pictures}/roc.svg)"
+    if "decision" in test["curves"]:
+        picture += f"\n\n![Decision curve]({pictures}/decision.svg)"
     table = _table(("", "value (95% CI)"), rows)
     return f"## Test, all photos decided\n\n{text}\n\n{table}\n\n{picture}"
+
+
+def _beside(found: dict[str, Any] | None, test: dict[str, Any]) -> str:
+    if found is None:
+        return ""
+    rows = [
+        (name.replace("_", " "), _figure(test[name]), _figure(found[name]))
+        for name in beside.FIGURES
+        if name in found and name in test
+    ]
+    text = (
+        "The same recipe split photo by photo, as is common: photos of one lesion stand on both"
+        " sides. The difference is what such a split flatters, not what a patient gets."
+    )
+    table = _table(("", "by lesion", "by image"), rows)
+    return f"## How much an image-random split flatters\n\n{text}\n\n{table}"
 
 
 def _gate(manifest: Manifest, test: dict[str, Any], pictures: str) -> str:

@@ -1,0 +1,37 @@
+"""The figures of the same recipe on an image-random split, beside a bundle's own.
+
+HAM10000 has several photos of many lesions. Split photo by photo, as the sources do, a network is
+tested on lesions that it was trained on; how much that flatters stands in the model card.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from training.recipe import RecipeError
+
+if TYPE_CHECKING:
+    from inference_worker.manifest import Manifest
+
+KEY: Final = "image_random"
+FIGURES: Final = ("melanoma_auc", "malignant_auc", "balanced_accuracy", "accuracy")
+
+
+def put(own: Manifest, flattered: Manifest) -> Manifest:
+    """Return `own` with the figures of `flattered`, whose split was by image.
+
+    Raises `RecipeError` where it was not, or where `own`'s was.
+    """
+    for manifest, wanted in ((own, "lesion"), (flattered, "image")):
+        # Bundles made before splits by image were there say nothing: theirs were by lesion.
+        found = (manifest.training.get("split") or {}).get("by", "lesion")
+        if found != wanted:
+            raise RecipeError(
+                f"the split of {manifest.name!r} is by {found}, wanted by {wanted}: fit the same "
+                f"recipe with 'split: {{by: image}}' and put that bundle beside this one"
+            )
+    test = flattered.metrics["test"]
+    taken = {name: test[name] for name in FIGURES if name in test}
+    about = {"n_images": test["n_images"], "n_lesions": test["n_lesions"]}
+    return replace(own, metrics={**own.metrics, KEY: about | taken})
