@@ -27,7 +27,7 @@ class UnknownEngineError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to run a bundle; `auto` leaves it to what the machine has.
+    """How to run a bundle; `auto` leaves the engine to what the machine has, and is float32.
 
     `cache` is the folder that keeps converted networks between starts; None keeps none.
     """

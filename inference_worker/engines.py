@@ -137,9 +137,9 @@ def build(bundle: Bundle, options: Options) -> Engines:
     Raises `openvino_cache.ConversionError` where it was asked for by name.
     """
     on_cpu = next(bundle.members[0].parameters()).device.type == "cpu"
-    lower = options.precision == "bfloat16" or (
-        options.precision == "auto" and (cpu_multiplies_bfloat16() if on_cpu else True)
-    )
+    lower = options.precision == "bfloat16"
+    if lower and on_cpu and not cpu_multiplies_bfloat16():
+        logger.warning("this CPU has no instructions for bfloat16: float32 would be faster")
     if options.engine == "torch" or not on_cpu:
         return _torch(bundle, lower=lower)
     try:
