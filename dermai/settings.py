@@ -301,9 +301,10 @@ MFA_FORMS = {
     "activate_totp": "accounts.mfa_forms.ActivateTOTPForm",
 }
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
-# A passkey is a second factor beside the password, so a touch is enough; the device may ask for more.
+# A passkey stands beside the password, so a touch is enough; the device may ask for more.
 MFA_WEBAUTHN_USER_VERIFICATION = "preferred"
-# Browsers take http://localhost for safe; everywhere else the origin has to be https.
+# Embedded mode is http on localhost, which only then passes; the browser still binds each passkey
+# to its host. In production the origin has to be https.
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = EMBEDDED
 MFA_TOTP_ISSUER = "DermAI"
 MFA_TOTP_TOLERANCE = 1  # periods of 30 s before and after: clocks differ, and typing takes time
