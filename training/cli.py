@@ -16,6 +16,7 @@ from inference_worker.bundle import BundleError, load_manifest, write_manifest
 from training import (
     beside,
     compare,
+    evaluate,
     evidence,
     export,
     parallel,
@@ -90,6 +91,7 @@ def _compare(arguments: argparse.Namespace) -> None:
     found = compare.compare(
         (first[0].manifest, rate_bundle.judge(*first)),
         (second[0].manifest, rate_bundle.judge(*second)),
+        evaluate.SMOKE_ROUNDS if first[1].smoke else evaluate.ROUNDS,
     )
     sys.stdout.write(compare.write(found, arguments.out))
 
