@@ -23,7 +23,9 @@ from analyses import leases, lifecycle, queue
 from analyses.leases import Queue
 from analyses.models import FailureCode
 
+# How the worker's process tells these to the child that runs the tasks.
 IDENTITY_VARIABLE: Final = "DERMAI_WORKER_IDENTITY"
+QUEUES_VARIABLE: Final = "DERMAI_WORKER_QUEUES"
 logger = logging.getLogger(__name__)
 
 
@@ -37,6 +39,11 @@ class _Pulse:
 def identity() -> str:
     """Return the name of the worker that this process, or its parent, is."""
     return os.environ.get(IDENTITY_VARIABLE, "")
+
+
+def takes(wanted: Queue) -> bool:
+    """Tell whether the worker that this process, or its parent, is consumes from a queue."""
+    return wanted in os.environ.get(QUEUES_VARIABLE, "").split()
 
 
 def refusals(
@@ -64,6 +71,7 @@ def check_settings(sender: Any, **_: Any) -> None:
     """Refuse to start an inference worker whose time limits or memory bounds would not hold."""
     os.environ[IDENTITY_VARIABLE] = secrets.token_hex(16)
     _Pulse.queues = tuple(sender.app.amqp.queues.consume_from)
+    os.environ[QUEUES_VARIABLE] = " ".join(_Pulse.queues)
     autoscale = sender.options.get("autoscale")
     found = refusals(
         queues=set(_Pulse.queues),

@@ -36,7 +36,12 @@ class Pipeline:
     """Obeys `Behaviour`."""
 
     def run(
-        self, pixels: np.ndarray, *, image_type: ImageType, on_stage: Callable[[Stage], None]
+        self,
+        pixels: np.ndarray,
+        image_type: ImageType,
+        on_stage: Callable[[Stage], None],
+        *,
+        always_classify: bool = False,  # noqa: ARG002 - as the real one
     ) -> Verdict:
         from tests.factories import make_verdict
 

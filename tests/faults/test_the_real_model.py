@@ -15,7 +15,7 @@ from tests.faults.processes import Worker, wait_until
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
 
 
-def test_a_drawn_lesion_is_judged_by_five_networks_in_a_real_worker(
+def test_a_drawn_lesion_is_judged_by_five_networks_in_a_worker_that_is_warm(
     start_worker: Callable[..., Worker], image_store: Path, tmp_path: Path
 ) -> None:
     from tests.inference_worker import tiny  # loads torch
@@ -24,6 +24,7 @@ def test_a_drawn_lesion_is_judged_by_five_networks_in_a_real_worker(
     bundle.mkdir()
     tiny.write(bundle)
     worker = start_worker(stand_in=False, DERMAI_BUNDLE=str(bundle))
+    wait_until(lambda: "the model bundle is ready" in worker.text(), within=240, why=worker.text)
     analysis = make_analysis(upload=make_upload(images.jpeg(640, 480)))
     wait_until(lambda: Analysis.objects.get().is_terminal, within=240, why=worker.text)
     done = Analysis.objects.select_related("result").get(id=analysis.id)
