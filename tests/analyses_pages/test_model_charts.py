@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.urls import reverse
+from django.utils import translation
 from pytest_django import Settings
 
 from analyses import model_charts
@@ -54,7 +55,8 @@ def test_the_model_page_shows_the_evaluation_with_its_tables(see: Open, bundle: 
 
 
 def test_a_curve_is_drawn_upwards_and_told_in_figures(bundle: Path) -> None:
-    page = model_page(bundle)
+    with translation.override("en"):
+        page = model_page(bundle)
 
     assert page is not None
     roc = page.charts[0]

@@ -11,8 +11,10 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from PIL import Image
+from pytest_django import Settings
 
 from inference_worker import pipeline
+from inference_worker.engine_options import Options
 from tests.inference_worker import drawing, tiny
 
 HEADER = (
@@ -93,11 +95,11 @@ def test_a_bad_file_is_a_row_with_its_error_and_ends_nothing(bundle: Path, tmp_p
     assert all(row[name] == "" for row in rows[:4] for name in NUMBERS)
 
 
-def test_a_failing_model_is_a_row_too(
-    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failing_model_is_a_row_too(bundle: Path, tmp_path: Path, settings: Settings) -> None:
+    settings.INFERENCE_OPTIONS = Options(engine="torch")  # it runs the very weights that break
     broken = tiny.write(tmp_path / "broken", members=1)
-    weights = pipeline.current(broken)._bundle.members[0].head[-1].weight
+    model = pipeline.current(broken, settings.INFERENCE_OPTIONS)
+    weights = model._bundle.members[0].head[-1].weight
     weights[0, 0] = float("nan")
     (row,) = classify(broken, save(tmp_path / "a.png"), out=tmp_path / "out.csv")
     assert (row["status"], row["quality"]) == ("FAILED", "model_nonfinite")
