@@ -41,9 +41,9 @@ def identity() -> str:
     return os.environ.get(IDENTITY_VARIABLE, "")
 
 
-def takes(wanted: Queue) -> bool:
-    """Tell whether the worker that this process, or its parent, is consumes from a queue."""
-    return wanted in os.environ.get(QUEUES_VARIABLE, "").split()
+def analyses_photos() -> bool:
+    """Tell whether the worker that this process, or its parent, is runs the model."""
+    return Queue.INFERENCE in os.environ.get(QUEUES_VARIABLE, "").split()
 
 
 def refusals(

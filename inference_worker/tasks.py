@@ -17,7 +17,6 @@ from django.db import InterfaceError, OperationalError, close_old_connections
 
 from analyses import lifecycle, worker
 from analyses.images import ImageUnavailableError
-from analyses.leases import Queue
 from analyses.models import FailureCode
 from inference_worker.verdict import ImageType
 
@@ -39,7 +38,7 @@ def warm_up(**_: object) -> None:
     In a thread: a child that does not answer within seconds is taken for dead. A first task that
     comes before its end waits for it: a pipeline is for one thread at a time.
     """
-    if worker.takes(Queue.INFERENCE):
+    if worker.analyses_photos():
         _rehearsals.append(threading.Thread(target=_rehearse, name="warm-up", daemon=True))
         _rehearsals[-1].start()
 
