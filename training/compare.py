@@ -77,8 +77,8 @@ def write(found: dict[str, Any], folder: Path) -> str:
     plain = metrics.plain(found)
     (folder / "compare.json").write_text(json.dumps(plain, indent=1) + "\n")
     rows = [
-        f"| {name} | {_number(one['first'])} | {_number(one['second'])} | "
-        f"{_number(one['difference'], signed=True)} |"
+        f"| {name} | {metrics.told(one['first'], 4)} | {metrics.told(one['second'], 4)} | "
+        f"{metrics.told(one['difference'], 4, signed=True)} |"
         for name, one in plain["figures"].items()
     ]
     text = (
@@ -91,11 +91,3 @@ def write(found: dict[str, Any], folder: Path) -> str:
     )
     (folder / "compare.md").write_text(text)
     return text
-
-
-def _number(figure: dict[str, Any], *, signed: bool = False) -> str:
-    value, (low, high) = figure["value"], figure["ci"]
-    if value is None or low is None or high is None:
-        return "–"
-    sign = "+" if signed else ""
-    return f"{value:{sign}.4f} ({low:{sign}.4f} to {high:{sign}.4f})"

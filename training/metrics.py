@@ -9,7 +9,7 @@ import numpy as np
 from sklearn import metrics as sk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -169,3 +169,12 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def told(figure: Mapping[str, Any], places: int, *, signed: bool = False) -> str:
+    """Return a figure of `Bootstrap.figure` in words: its value and interval, or a dash."""
+    value, (low, high) = figure["value"], figure["ci"]
+    if value is None or low is None or high is None:
+        return "–"
+    sign = "+" if signed else ""
+    return f"{value:{sign}.{places}f} ({low:{sign}.{places}f} to {high:{sign}.{places}f})"

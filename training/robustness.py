@@ -142,9 +142,9 @@ def write(found: dict[str, Any], folder: Path) -> str:
         lines = [
             [
                 row["photos"],
-                _figure(row["auc"]),
-                _figure(row["change"], signed=True),
-                *(_figure(row["cleaning"][name], signed=True) for name in names),
+                metrics.told(row["auc"], 3),
+                metrics.told(row["change"], 3, signed=True),
+                *(metrics.told(row["cleaning"][name], 3, signed=True) for name in names),
             ]
             for row in rows
         ]
@@ -154,11 +154,3 @@ def write(found: dict[str, Any], folder: Path) -> str:
     text = "\n\n".join(parts) + "\n"
     (folder / "robustness.md").write_text(text)
     return text
-
-
-def _figure(figure: dict[str, Any], *, signed: bool = False) -> str:
-    value, (low, high) = figure["value"], figure["ci"]
-    if value is None or low is None or high is None:
-        return "–"
-    sign = "+" if signed else ""
-    return f"{value:{sign}.3f} ({low:{sign}.3f} to {high:{sign}.3f})"
