@@ -1,0 +1,29 @@
+"""Secrets: of the environment in production, made on the first start when embedded."""
+
+from __future__ import annotations
+
+from dermai.local_secrets import local_secret
+from dermai.settings.mode import DERMAI_HOME, EMBEDDED, env
+
+SECRET_KEY: str = (
+    env.str("SECRET_KEY", default="") or local_secret(DERMAI_HOME / "secret.key")
+    if EMBEDDED
+    else env.str("SECRET_KEY")
+)
+# Older keys that still open sessions and read what they encrypted, while a new one takes over.
+SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", default=[])
+# Wrapping keys of the images in flight, newest first: the first wraps, any may unwrap.
+IMAGE_MASTER_KEYS: list[str] = (
+    env.list("IMAGE_MASTER_KEYS", default=[]) or [local_secret(DERMAI_HOME / "master.key")]
+    if EMBEDDED
+    else env.list("IMAGE_MASTER_KEYS")
+)
+
+# How long the trail is kept; retention cuts its old end behind a signed checkpoint.
+AUDIT_RETENTION_DAYS: int = env.int("AUDIT_RETENTION_DAYS", default=6 * 365)
+# Signs the checkpoints of the audit trail.
+AUDIT_KEY: str = (
+    env.str("AUDIT_KEY", default="") or local_secret(DERMAI_HOME / "audit.key")
+    if EMBEDDED
+    else env.str("AUDIT_KEY")
+)

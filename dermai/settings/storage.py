@@ -1,0 +1,42 @@
+"""Where things are kept: database, Redis (broker and cache)."""
+
+from __future__ import annotations
+
+from dermai.private_redis import socket_path
+from dermai.redis_urls import cache_url
+from dermai.settings.mode import DERMAI_HOME, EMBEDDED, env
+
+# --- Database -------------------------------------------------------------------------------------
+
+if EMBEDDED and not env.str("DATABASE_URL", default=""):
+    DATABASES = {
+        "default": {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": DERMAI_HOME / "dermai.sqlite3",
+            "OPTIONS": {
+                # A writer waits for its turn instead of failing; IMMEDIATE takes the lock at the
+                # start of a transaction, where waiting is allowed.
+                "timeout": 20,
+                "transaction_mode": "IMMEDIATE",
+                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+            },
+        }
+    }
+else:
+    DATABASES = {"default": env.db_url("DATABASE_URL")}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- Redis ----------------------------------------------------------------------------------------
+
+REDIS_URL: str = (
+    env.str("REDIS_URL", default=f"unix://{socket_path(DERMAI_HOME)}")
+    if EMBEDDED
+    else env.str("REDIS_URL")
+)
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": cache_url(REDIS_URL),
+        "KEY_PREFIX": "dermai",
+    }
+}
