@@ -21,6 +21,7 @@ from inference_worker import typed
 from inference_worker.architectures import ArchitectureError, build_classifier, build_segmenter
 from inference_worker.manifest import Manifest, WeightFile
 from inference_worker.ood import Statistics
+from inference_worker.storage import StorageError, pack, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from inference_worker.architectures import Classifier
+    from inference_worker.storage import Storage
 
 MANIFEST: Final = "bundle.json"
 
@@ -125,22 +127,18 @@ def verify(folder: Path) -> Manifest:
 
 
 def write_weights(
-    folder: Path, file: str, tensors: Mapping[str, Tensor], *, half: bool = True
+    folder: Path, file: str, tensors: Mapping[str, Tensor], *, kept_as: Storage = "half"
 ) -> WeightFile:
-    """Write a weight file, floating-point tensors in half precision unless told; return its pin.
+    """Write a weight file, its tensors as `storage.pack` keeps them; return its pin.
 
     Raises `WeightsError` where a number is not finite, or does not fit half precision.
     """
-    stored = {}
-    for name, tensor in tensors.items():
-        kept = tensor.detach().cpu()
-        if half and kept.dtype.is_floating_point:
-            kept = kept.half()
-        if not torch.isfinite(kept).all():
+    stored = pack(tensors, kept_as)
+    for name, tensor in stored.items():
+        if not torch.isfinite(tensor).all():
             raise WeightsError(
-                f"{file}: {name!r} holds a number that is not finite as {kept.dtype}"
+                f"{file}: {name!r} holds a number that is not finite as {tensor.dtype}"
             )
-        stored[name] = kept.contiguous()
     content = safetensors.torch.save(stored)
     folder.mkdir(parents=True, exist_ok=True)
     _inside(folder, file).write_bytes(content)
@@ -204,8 +202,8 @@ def _fill(network: nn.Module, content: bytes, file: str, device: torch.device) -
     if broken := [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]:
         raise WeightsError(f"{file} holds numbers that are not finite, in {broken[0]!r}")
     try:
-        network.load_state_dict(tensors)  # copies into the network's own float32
-    except RuntimeError as error:
+        network.load_state_dict(unpack(tensors))  # copies into the network's own float32
+    except (RuntimeError, StorageError) as error:
         raise WeightsError(f"{file} does not fit the network of {MANIFEST}: {error}") from error
     network.to(device).eval().requires_grad_(requires_grad=False)
 

@@ -104,15 +104,23 @@ def _convert(bundle: Bundle) -> dict[str, Any]:
     converted = {}
     for number, (name, (network, side)) in enumerate(parts.items(), 1):
         logger.info("converting %s, %d of %d", name, number, len(parts))
-        try:
-            example = torch.zeros(2, 3, side, side)
-            with _own_log():
-                model = runtime().convert_model(network.eval(), example_input=example)
-            model.reshape([-1, 3, side, side])
-        except Exception as error:  # its frontend raises whatever stopped it
-            raise ConversionError(f"OpenVINO cannot convert {name}: {error}") from error
-        converted[name] = model
+        converted[name] = convert(network, side, name)
     return converted
+
+
+def convert(network: nn.Module, side: int, name: str) -> Any:
+    """Return `network` of photos of `side` px as an `openvino.Model`, for any number of them.
+
+    Raises `ConversionError`, which calls it `name`.
+    """
+    try:
+        example = torch.zeros(2, 3, side, side)
+        with _own_log():
+            model = runtime().convert_model(network.eval(), example_input=example)
+        model.reshape([-1, 3, side, side])
+    except Exception as error:  # its frontend raises whatever stopped it
+        raise ConversionError(f"OpenVINO cannot convert {name}: {error}") from error
+    return model
 
 
 @contextmanager

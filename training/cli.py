@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import torch
 
+from inference_worker import engine_options
 from inference_worker.bundle import BundleError, load_manifest, write_manifest
 from training import (
     beside,
@@ -105,7 +106,9 @@ def _robustness(arguments: argparse.Namespace) -> None:
 def _open(
     arguments: argparse.Namespace, folder: Path, recipe: str | None
 ) -> tuple[Bundle, Run, Labelled]:
-    return rate_bundle.open_bundle(folder, arguments.data, arguments.out, _device(), recipe)
+    return rate_bundle.open_bundle(
+        folder, arguments.data, arguments.out, _device(), recipe, arguments.precision
+    )
 
 
 def _smoke(arguments: argparse.Namespace) -> None:
@@ -141,6 +144,7 @@ def _run(arguments: argparse.Namespace) -> tuple[Run, str]:
         only=tuple(getattr(arguments, "only", ())),
         trackers=tuple(getattr(arguments, "track", ())),
         team=team,
+        precision=arguments.precision,
     )
     return run, sha256
 
@@ -218,3 +222,9 @@ def _add_places(command: argparse.ArgumentParser) -> None:
     command.add_argument("--data", type=Path, required=True, help="where the data sets lie")
     command.add_argument("--out", type=Path, required=True, help="the run's folder")
     command.add_argument("--threads", type=int, default=os.cpu_count())
+    command.add_argument(
+        "--precision",
+        choices=engine_options.PRECISIONS,
+        default="float32",
+        help="in which trained networks judge photos on a CPU (default: float32)",
+    )

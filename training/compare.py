@@ -39,24 +39,21 @@ def compare(
     own, other = _measures(*first), _measures(*second)
     same = a.known.columns == b.known.columns
     shared = [name for name in own if name in other and (same or "accuracy" not in name)]
+    figures = {}
+    for name in shared:
+        one, two = draws.sample(own[name]), draws.sample(other[name])
+        figures[name] = {
+            "first": one.figure(),
+            "second": two.figure(),
+            "difference": (one - two).figure(),
+        }
     return {
         "first": f"{first[0].name} {first[0].version}",
         "second": f"{second[0].name} {second[0].version}",
         "n_images": len(a.labels),
         "n_lesions": len(set(a.lesions.tolist())),
-        "figures": {
-            name: {
-                "first": draws.figure(own[name]),
-                "second": draws.figure(other[name]),
-                "difference": draws.figure(_difference(own[name], other[name])),
-            }
-            for name in shared
-        },
+        "figures": figures,
     }
-
-
-def _difference(one: Measure, other: Measure) -> Measure:
-    return lambda rows: one(rows) - other(rows)
 
 
 def _measures(manifest: Manifest, cases: Cases) -> dict[str, Measure]:

@@ -194,9 +194,11 @@ def _paired(
     second: NDArray[np.float64],
     draws: Bootstrap,
 ) -> dict[str, Any]:
-    return draws.figure(
-        lambda i: metrics.roc_auc(truth[i], first[i]) - metrics.roc_auc(truth[i], second[i])
+    one, other = (
+        draws.sample(lambda i, s=score: metrics.roc_auc(truth[i], s[i]))  # type: ignore[misc]
+        for score in (first, second)
     )
+    return (one - other).figure()
 
 
 def _aucs(cases: Cases, p: NDArray[np.float64]) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -22,11 +22,13 @@ from training import (
     networks,
     predict,
     provenance,
+    readers,
     served,
 )
 from training.loop import FINAL
 from training.overlap import segmentation_report
 from training.refusals import ood_report, quality_limits
+from training.sharpening import Sharpening, sharpening
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,6 +46,7 @@ OOD_FILE: Final = "ood.safetensors"
 _ROUND_TRIP_PHOTOS: Final = 64
 _SMOKE_PHOTOS: Final = 2
 _OOD_PHOTOS: Final = 3000
+_UNSEEN_PHOTOS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,8 @@ class OutOfFold:
     """Every development photo judged by the one member that never saw its lesion.
 
     `p` n × classes, mean over views, uncalibrated; `rows` among the labelled photos; `members` who
-    judged each; `best_member` has the highest malignancy AUC on its own fold.
+    judged each; `best_member` has the highest malignancy AUC on its own fold; `temperature` is a
+    single member's.
     """
 
     rows: NDArray[np.int64]
@@ -69,7 +73,7 @@ def export(run: Run, recipe_sha256: str, folder: Path) -> Manifest:
     The test part is read here, once, after everything else has been fixed.
     """
     own = dataset.labelled(run.recipe, run.data, smoke=run.smoke)
-    pixels = predict.photos(run, own)
+    pixels = predict.photos(run, own.records)
     plan = views.plan(run.recipe.views)
     opinions = [predict.member(run, own, fold) for fold in range(len(run.recipe.seeds))]
     known = run.recipe.labels
@@ -78,9 +82,9 @@ def export(run: Run, recipe_sha256: str, folder: Path) -> Manifest:
     segmenter, segmentation, shares = _segmenter(run, own, folder)
     ood, ood_figures = _ood(run, own, pixels, folder)
     test = np.array(own.split.test)
-    cases = cases_of(
-        run, own, np.stack([o.of(test).probabilities for o in opinions]), oof.temperature
-    )
+    bolder = _sharpening(run, plan.weights)
+    temperature = oof.temperature / (bolder.ratio if bolder else 1.0)
+    cases = cases_of(run, own, np.stack([o.of(test).probabilities for o in opinions]), temperature)
     certified = oof.certified.threshold if oof.certified else None
     found = manifest.Manifest(
         schema_version=1,
@@ -99,7 +103,7 @@ def export(run: Run, recipe_sha256: str, folder: Path) -> Manifest:
         ),
         preprocessing=run.recipe.preprocessing,
         views=run.recipe.views,
-        temperature=oof.temperature,
+        temperature=temperature,
         gate=_gate(oof),
         quality=quality_limits(run, own, shares),
         ood=ood,
@@ -114,9 +118,11 @@ def export(run: Run, recipe_sha256: str, folder: Path) -> Manifest:
                     rounds=evaluate.SMOKE_ROUNDS if run.smoke else evaluate.ROUNDS,
                 ),
                 "out_of_fold": _out_of_fold_figures(oof, known),
+                "sharpening": asdict(bolder) | {"ratio": bolder.ratio} if bolder else None,
+                "evaluated_in": run.precision,
                 "segmentation": segmentation,
                 "ood": ood_figures,
-                "half_precision_max_change_of_p": _half_precision_change(run, pixels, oof.rows),
+                "storage_max_change_of_p": _storage_change(run, pixels, oof.rows),
             }
         ),
     )
@@ -125,6 +131,22 @@ def export(run: Run, recipe_sha256: str, folder: Path) -> Manifest:
     found = replace(found, metrics={**found.metrics, "served_max_difference_of_p": difference})
     bundle.write_manifest(folder, found)
     return found
+
+
+def _sharpening(run: Run, weights: tuple[int, ...]) -> Sharpening | None:
+    """Return by how much the ensemble may be bolder than a member; None without unseen photos."""
+    melanoma = run.recipe.labels.class_map.melanoma
+    if run.recipe.data.unseen is None or not melanoma:
+        return None
+    records = readers.read(run.data, run.recipe.data.unseen)
+    count = dataset.SMOKE_PHOTOS if run.smoke else _UNSEEN_PHOTOS
+    records = records[:: max(1, len(records) // count)][:count]
+    truth = np.array([record.melanoma is True for record in records])
+    p = [
+        predict.elsewhere(run, fold, records).mean(weights)[:, list(melanoma)].sum(1)
+        for fold in range(len(run.recipe.seeds))
+    ]
+    return sharpening(run.recipe.data.unseen, truth, np.stack(p))
 
 
 def cases_of(
@@ -192,7 +214,9 @@ def _write_members(run: Run, folder: Path) -> tuple[manifest.Member, ...]:
     members = []
     for fold, seed in enumerate(run.recipe.seeds):
         weights = predict.load_member(run, fold).state_dict()
-        pinned = bundle.write_weights(folder, f"member-{fold}.safetensors", weights)
+        pinned = bundle.write_weights(
+            folder, f"member-{fold}.safetensors", weights, kept_as=run.recipe.storage
+        )
         own = run.recipe.network(fold).classifier
         architecture = None if own == run.recipe.classifier else own
         members.append(manifest.Member(pinned.file, pinned.sha256, seed, architecture))
@@ -234,20 +258,20 @@ def _ood(
         "residual_variance": torch.tensor([statistics.residual_variance]),
     }
     single = {name: tensor.float() for name, tensor in tensors.items()}
-    pinned = bundle.write_weights(folder, OOD_FILE, single, half=False)
+    pinned = bundle.write_weights(folder, OOD_FILE, single, kept_as="float32")
     figures = ood_report(run, own, model, statistics, limit, pixels)
     return manifest.Ood("mahalanobis", pinned.file, pinned.sha256, limit), figures
 
 
-def _half_precision_change(run: Run, pixels: NDArray[np.uint8], rows: NDArray[np.int64]) -> float:
-    """Return the largest change of any probability that storing member 0 in half makes."""
+def _storage_change(run: Run, pixels: NDArray[np.uint8], rows: NDArray[np.int64]) -> float:
+    """Return the largest change of any probability that storing member 0 as a bundle does makes."""
     count = _SMOKE_PHOTOS if run.smoke else _ROUND_TRIP_PHOTOS
     some = rows[:: max(1, len(rows) // count)][:count]
     full = networks.classifier(run.recipe.network(0).classifier, len(run.recipe.outputs), None)
     checkpoint.load_weights(run.member(0) / FINAL, full)
     full.to(run.device).eval()
     both = [
-        predict.classify(model, pixels, some, run, label="half precision")
+        predict.classify(model, pixels, some, run, label="storage")
         for model in (full, predict.load_member(run, 0))
     ]
     return float(np.abs(both[0] - both[1]).max())

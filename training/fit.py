@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 import torch
@@ -28,7 +28,7 @@ class Run:
 
     `only` names the parts to train here, so that several processes or hosts can share a run; all of
     them where it is empty. `trackers` by their names in `tracking`; `team` of processes that train
-    one network together.
+    one network together. `precision` in which trained networks judge photos on a CPU.
     """
 
     recipe: Recipe
@@ -40,6 +40,7 @@ class Run:
     only: tuple[str, ...] = ()
     trackers: tuple[str, ...] = ()
     team: Team = SOLO
+    precision: Literal["float32", "bfloat16"] = "float32"
 
     def has(self, part: str) -> bool:
         """Tell whether this process trains `part`: "segmenter", or a member's number."""

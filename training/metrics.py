@@ -142,14 +142,30 @@ class Bootstrap:
     n: int
     draws: list[Integers]
 
-    def figure(self, of: Callable[[Integers], float], level: float = 0.95) -> dict[str, Any]:
-        """Return ``value`` of all rows and ``ci``, the percentile interval over the resamples.
+    def figure(self, of: Callable[[Integers], float]) -> dict[str, Any]:
+        """Return the figure `of` row numbers as `Sample.figure` does."""
+        return self.sample(of).figure()
 
-        `of` is a function of row numbers.
-        """
-        values = np.array([of(rows) for rows in self.draws])
-        low, high = np.nanquantile(values, [(1 - level) / 2, (1 + level) / 2])
-        return {"value": of(np.arange(self.n)), "ci": [float(low), float(high)]}
+    def sample(self, of: Callable[[Integers], float]) -> Sample:
+        """Return the figure `of` all rows, and of those of each resample."""
+        return Sample(of(np.arange(self.n)), np.array([of(rows) for rows in self.draws]))
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A figure: its `value`, and what it is in each resample (`draws`)."""
+
+    value: float
+    draws: Floats
+
+    def __sub__(self, other: Sample) -> Sample:
+        """Return the paired difference: both are of the same resamples."""
+        return Sample(self.value - other.value, self.draws - other.draws)
+
+    def figure(self, level: float = 0.95) -> dict[str, Any]:
+        """Return ``value`` and ``ci``, the percentile interval over the resamples."""
+        low, high = np.nanquantile(self.draws, [(1 - level) / 2, (1 + level) / 2])
+        return {"value": self.value, "ci": [float(low), float(high)]}
 
 
 def bootstrap(lesions: NDArray[np.str_], rounds: int, seed: int) -> Bootstrap:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -26,11 +26,17 @@ class OtherSplitError(recipes.RecipeError):
 
 
 def open_bundle(
-    folder: Path, data: Path, out: Path, device: torch.device, recipe_name: str | None = None
+    folder: Path,
+    data: Path,
+    out: Path,
+    device: torch.device,
+    recipe_name: str | None = None,
+    precision: Literal["float32", "bfloat16"] = "float32",
 ) -> tuple[bundle.Bundle, Run, Labelled]:
     """Return the bundle, the run that it is measured as, and its data; `out` keeps decoded photos.
 
     `recipe_name` is a name or a file, by default the name of the recipe that the bundle says.
+    `precision` in which its networks judge on a CPU.
     Raises `BundleError`, `RecipeError`, `DataError`, and `OtherSplitError` where the split differs
     from the one pinned in the bundle, so that a photo trained on could be tested on.
     """
@@ -41,7 +47,7 @@ def open_bundle(
     smoke = bool(training.get("smoke"))
     recipe = recipes.smoke(recipe) if smoke else recipe
     recipe = replace(recipe, input=described.classifier.input, views=described.views)
-    run = Run(recipe, data, out, device, smoke=smoke)
+    run = Run(recipe, data, out, device, smoke=smoke, precision=precision)
     own = dataset.labelled(recipe, data, smoke=smoke)
     if own.split.sha256 != training.get("data_manifest_sha256"):
         raise OtherSplitError(
@@ -54,7 +60,7 @@ def open_bundle(
 def judge(loaded: bundle.Bundle, run: Run, own: Labelled) -> evaluate.Cases:
     """Return what the bundle says of its test part."""
     test = np.array(own.split.test)
-    pixels = predict.photos(run, own)
+    pixels = predict.photos(run, own.records)
     opinions = [
         predict.classify(member, pixels, test, run, label=f"member-{i} looks")
         for i, member in enumerate(loaded.members)

@@ -50,14 +50,16 @@ class SplitSpec:
 class DataSpec:
     """Where photos come from, and how often each kind is drawn.
 
-    `labelled` has seven classes; `crops` are second views of its photos; `partial` says melanoma
-    yes or no. `crop_share` and `partial_share` of all draws. A class of n photos is drawn with a
-    weight of n ** `class_power`: 1 as it comes, 0 all classes alike. Photos of `labelled` whose
-    perceptual hashes differ in at most `near_duplicates` of 64 bits count as one lesion (None: as
-    the data set says).
+    `labelled` has seven classes; `unseen` says melanoma yes or no of photos that no member is
+    trained on, for the ensemble's temperature (`training.sharpening`); `crops` are second views of
+    the labelled photos; `partial` says melanoma yes or no. `crop_share` and `partial_share` of all
+    draws. A class of n photos is drawn with a weight of n ** `class_power`: 1 as it comes, 0 all
+    classes alike. Photos of `labelled` whose perceptual hashes differ in at most `near_duplicates`
+    of 64 bits count as one lesion (None: as the data set says).
     """
 
     labelled: str = "ham10000"
+    unseen: str | None = None
     crops: str | None = None
     crop_share: float = 0.0
     partial: str | None = None
@@ -117,8 +119,9 @@ class Recipe:
     """One bundle's making.
 
     `init` is the trunks' start: a file in the data folder, "hub" for timm's pretrained weights, or
-    None for random ones. `cache_size` px is the side at which photos are kept in memory. `targets`
-    say which diagnoses each output stands for (`labels.labels`).
+    None for random ones. `storage` of the members' weights in the bundle, as
+    `inference_worker.storage` says. `cache_size` px is the side at which photos are kept in memory.
+    `targets` say which diagnoses each output stands for (`labels.labels`).
     """
 
     name: str
@@ -134,6 +137,7 @@ class Recipe:
     seeds: tuple[int, ...]
     views: tuple[str, ...]
     init: str | None = None
+    storage: Literal["half", "int8"] = "half"
     variants: tuple[Variant, ...] = ()
     cache_size: int = 192
     preprocessing: tuple[Step, ...] = ()
@@ -146,6 +150,8 @@ class Recipe:
     def __post_init__(self) -> None:
         if len(self.seeds) > self.split.folds:
             raise ValueError(f"{len(self.seeds)} seeds need as many folds, not {self.split.folds}")
+        if self.data.unseen in {self.data.labelled, self.data.crops, self.data.partial} - {None}:
+            raise ValueError(f"unseen: {self.data.unseen!r} is trained on: name another data set")
         if self.data.crop_share + self.data.partial_share >= 1:
             raise ValueError("crop_share and partial_share leave no labelled photos to draw")
         others = [number for variant in self.variants for number in variant.members]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from inference_worker.bundle import Bundle
     from training.dataset import Labelled
     from training.fit import Run
-    from training.metrics import Bootstrap
+    from training.metrics import Bootstrap, Sample
 
     Steps: TypeAlias = Sequence[tuple[str, Mapping[str, Any]]]
 
@@ -108,23 +108,18 @@ def _row(
     """Return one degradation's AUCs: as served, and how far each other cleaning is from that."""
     score = {name: p[kind, name][:, columns].sum(1) for name in cleanings}
     base = p[degrade.AS_IT_COMES, AS_SERVED][:, columns].sum(1)
-    served = score[AS_SERVED]
+    auc = {name: _auc(truth, one, draws) for name, one in score.items()}
+    served = auc.pop(AS_SERVED)
     return {
         "photos": kind,
-        "auc": draws.figure(lambda i: metrics.roc_auc(truth[i], served[i])),
-        "change": draws.figure(_paired(truth, served, base)),
-        "cleaning": {
-            name: draws.figure(_paired(truth, other, served))
-            for name, other in score.items()
-            if name != AS_SERVED
-        },
+        "auc": served.figure(),
+        "change": (served - _auc(truth, base, draws)).figure(),
+        "cleaning": {name: (other - served).figure() for name, other in auc.items()},
     }
 
 
-def _paired(
-    truth: NDArray[np.bool_], first: NDArray[np.float64], second: NDArray[np.float64]
-) -> evaluate.Measure:
-    return lambda i: metrics.roc_auc(truth[i], first[i]) - metrics.roc_auc(truth[i], second[i])
+def _auc(truth: NDArray[np.bool_], score: NDArray[np.float64], draws: Bootstrap) -> Sample:
+    return draws.sample(lambda i: metrics.roc_auc(truth[i], score[i]))
 
 
 def write(found: dict[str, Any], folder: Path) -> str:

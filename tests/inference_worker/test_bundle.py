@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from inference_worker import bundle, manifest
+from inference_worker import bundle, manifest, storage
 from inference_worker.architectures import build_classifier
 from inference_worker.verdict import CLASSES
 from tests.inference_worker import tiny
@@ -60,7 +60,7 @@ def write(folder: Path, *, members: int = 2) -> manifest.Manifest:
         for i in range(members)
     ]
     unet = bundle.write_weights(folder, "segmenter.safetensors", tiny.segmenter().state_dict())
-    ood = bundle.write_weights(folder, "ood.safetensors", OOD, half=False)
+    ood = bundle.write_weights(folder, "ood.safetensors", OOD, kept_as="float32")
     described = describe(
         tuple(manifest.Member(pin.file, pin.sha256, seed) for seed, pin in enumerate(pins)),
         segmenter=manifest.Segmenter(
@@ -121,6 +121,41 @@ def test_weights_are_stored_in_half_precision_and_run_in_single(tmp_path: Path) 
     assert (tmp_path / "member-0.safetensors").stat().st_size < 2.2 * sum(
         tensor.numel() for tensor in original.values()
     )
+
+
+def test_weights_may_be_stored_as_integers_and_run_in_single(tmp_path: Path) -> None:
+    described = write(tmp_path)
+    original = tiny.member(0).state_dict()
+    half = (tmp_path / "member-0.safetensors").stat().st_size
+    _put_first(tmp_path, described, storage.pack(original, "int8"))
+
+    restored = bundle.load(tmp_path).members[0].state_dict()
+
+    assert (tmp_path / "member-0.safetensors").stat().st_size < 0.75 * half
+    for name, tensor in original.items():
+        if tensor.dtype.is_floating_point:
+            assert restored[name].dtype is torch.float32
+            torch.testing.assert_close(restored[name], tensor, rtol=0.01, atol=0.02)
+
+
+def test_integers_without_their_scales_are_refused(tmp_path: Path) -> None:
+    described = write(tmp_path)
+    stored = storage.pack(tiny.member(0).state_dict(), "int8")
+    lost = next(name for name in stored if name.endswith(storage.SCALE))
+    _put_first(tmp_path, described, {k: v for k, v in stored.items() if k != lost})
+
+    with pytest.raises(bundle.WeightsError, match="scale_of_rows"):
+        bundle.load(tmp_path)
+
+
+def _put_first(folder: Path, described: manifest.Manifest, stored: dict[str, torch.Tensor]) -> None:
+    """Put `stored` as they are in the place of the first member's weights."""
+    file = "member-0.safetensors"
+    pinned = bundle.write_weights(folder, file, stored, kept_as="float32")
+    first, *rest = described.classifier.members
+    members = (replace(first, sha256=pinned.sha256), *rest)
+    classifier = replace(described.classifier, members=members)
+    bundle.write_manifest(folder, replace(described, classifier=classifier))
 
 
 def test_the_identity_changes_with_any_byte_of_the_manifest(tmp_path: Path) -> None:
@@ -222,7 +257,7 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
 def test_statistics_with_a_variance_of_nothing_are_refused(tmp_path: Path) -> None:
     described = write(tmp_path)
     pinned = bundle.write_weights(
-        tmp_path, "ood.safetensors", OOD | {"variance": torch.zeros(2)}, half=False
+        tmp_path, "ood.safetensors", OOD | {"variance": torch.zeros(2)}, kept_as="float32"
     )
     assert described.ood is not None
     bundle.write_manifest(

@@ -111,5 +111,5 @@ def _ood(folder: Path, limit: float) -> manifest.Ood:
         "variance": torch.ones(4),
         "residual_variance": torch.ones(1),
     }
-    file = bundle.write_weights(folder, "ood.safetensors", statistics, half=False)
+    file = bundle.write_weights(folder, "ood.safetensors", statistics, kept_as="float32")
     return manifest.Ood("mahalanobis", file.file, file.sha256, limit)
