@@ -9,9 +9,13 @@ from allauth.account import app_settings
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.internal.flows.login import get_authentication_records
 from allauth.core import context
+from allauth.core.exceptions import ReauthenticationRequired
 from django.conf import settings
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Role, User
+from accounts.oidc.adapter import is_linked
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
@@ -34,12 +38,28 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # untyped li
         return f"{account}|{self.get_client_ip(request)}"
 
     def is_reauthentication_required(self, *, app: str, **kwargs: Any) -> bool:
-        """Ask for the password again only where it was not given just now, at sign-in."""
+        """Ask for the password again only where it was not given just now, at sign-in.
+
+        Whom the hospital alone can ask, allauth would not ask: those are sent there from here.
+        """
         del app, kwargs
         request = context.request
         given = get_authentication_records(request, request.user)
         limit = time.time() - app_settings.REAUTHENTICATION_TIMEOUT
-        return not any(record["at"] > limit for record in given)
+        if any(record["at"] > limit for record in given):
+            return False
+        methods = self.get_reauthentication_methods(request.user)
+        if [method["id"] for method in methods] == ["hospital"]:
+            raise ReauthenticationRequired
+        return True
+
+    def get_reauthentication_methods(self, user: User) -> list[dict[str, Any]]:
+        """Return the ways to show who one is; the hospital for those who have no other."""
+        methods: list[dict[str, Any]] = super().get_reauthentication_methods(user)
+        if not methods and isinstance(user, User) and is_linked(user):
+            words = _("Sign in again")
+            return [{"id": "hospital", "description": words, "url": reverse("hospital_again")}]
+        return methods
 
     def post_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponse:
         """Show the pages in the person's language from now on."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from allauth.account.decorators import secure_admin_login
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from allauth.usersessions.models import UserSession
 from django import forms
 from django.contrib import admin, messages
@@ -30,8 +31,8 @@ else:  # generic in the stubs alone
     BaseUserAdmin = admin.ModelAdmin
 
 # The libraries' own pages show addresses, devices and secrets, and would go round our rules.
-for model in (Authenticator, EmailAddress, Group, UserSession):
-    admin.site.unregister(model)
+admin.site.unregister([Authenticator, EmailAddress, Group, UserSession])
+admin.site.unregister([SocialAccount, SocialApp, SocialToken])
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 admin.site.site_header = "DermAI"
 admin.site.site_title = "DermAI"

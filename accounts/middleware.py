@@ -23,6 +23,8 @@ OPEN: Final = (
     "mfa_add_webauthn",
     "mfa_index",
     "account_reauthenticate",
+    "hospital_again",
+    "hospital_callback",
     "account_logout",
     "set_language",
     "healthz",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from allauth.account.signals import password_changed, password_reset, password_set
 from allauth.mfa.models import Authenticator
 from allauth.mfa.signals import authenticator_added, authenticator_removed
+from allauth.socialaccount.signals import social_account_added
 from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 from django.db.models.signals import post_delete, post_save
@@ -21,6 +22,7 @@ from accounts.sessions import limits
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from allauth.socialaccount.models import SocialLogin
     from django.http import HttpRequest
 
 
@@ -46,6 +48,12 @@ def _sign_in_failed(credentials: Mapping[str, Any], **_: Any) -> None:
 @receiver([password_changed, password_reset, password_set])
 def _password_changed(user: User, **_: Any) -> None:
     record(Action.PASSWORD_CHANGED, actor=user, subject_id=user.pk)
+
+
+@receiver(social_account_added)
+def _linked(sociallogin: SocialLogin, **_: Any) -> None:
+    user: User = sociallogin.user
+    record(Action.SIGN_IN_LINKED, actor=user, subject_id=user.pk)
 
 
 @receiver([post_save, post_delete], sender=Authenticator)

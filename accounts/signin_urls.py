@@ -5,6 +5,7 @@ not exist, so that no page without a template of ours can be reached.
 """
 
 from allauth.account import views
+from allauth.account.decorators import reauthentication_required
 from django.urls import path, re_path
 
 urlpatterns = [
@@ -18,7 +19,10 @@ urlpatterns = [
         r"^confirm-email/(?P<key>[-:\w]+)/$", views.confirm_email, name="account_confirm_email"
     ),
     path("password/change/", views.password_change, name="account_change_password"),
-    path("password/set/", views.password_set, name="account_set_password"),
+    # Of use to whom the hospital signs in; who finds the browser open must not set one.
+    path(
+        "password/set/", reauthentication_required(views.password_set), name="account_set_password"
+    ),
     path("password/reset/", views.password_reset, name="account_reset_password"),
     path("password/reset/done/", views.password_reset_done, name="account_reset_password_done"),
     re_path(

@@ -8,6 +8,7 @@ import json
 import zipfile
 from typing import TYPE_CHECKING, Any, Final
 
+from allauth.socialaccount.models import SocialAccount
 from allauth.usersessions.models import UserSession
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import Q
@@ -116,6 +117,9 @@ def _account(user: User) -> dict[str, Any]:
         ),
         "api_tokens": list(
             user.api_tokens.values("created_at", "expires_at", "revoked_at", "last_used_at")
+        ),
+        "linked_sign_ins": list(
+            SocialAccount.objects.filter(user=user).values("provider", "date_joined", "last_login")
         ),
         "signed_in_at": list(
             UserSession.objects.filter(user=user).values(

@@ -11,6 +11,7 @@ urlpatterns = [
     path("", include("analyses.urls")),
     path("accounts/", include("accounts.urls")),
     path("accounts/", include("accounts.signin_urls")),
+    path("accounts/", include("accounts.oidc.urls")),
     path("accounts/second-factor/", include("allauth.mfa.urls")),
     path("api/v1/", include("dermai.api_urls")),
     path("admin/", admin.site.urls),

@@ -18,6 +18,7 @@ class Action(models.TextChoices):
     TOKEN_CREATED = "token_created", _("API token created")
     TOKEN_REVOKED = "token_revoked", _("API token revoked")
     MFA_CHANGED = "mfa_changed", _("Second factor changed")
+    SIGN_IN_LINKED = "sign_in_linked", _("Sign-in of the hospital linked")
     ACCOUNT_CREATED = "account_created", _("Account created")
     ACCOUNT_DISABLED = "account_disabled", _("Account disabled")
     ACCOUNT_ENABLED = "account_enabled", _("Account enabled")

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from allauth.account.internal.flows.reauthentication import (
-    did_recently_reauthenticate,
+    is_reauthentication_required,
     suspend_request,
 )
 from allauth.core.internal import ratelimit
@@ -138,7 +138,7 @@ def consent(request: HttpRequest) -> HttpResponse:
 def erase(request: HttpRequest) -> HttpResponse:
     """Explain, ask for the password, erase the account and sign out."""
     user = person(request)
-    if not user.has_usable_password() and not did_recently_reauthenticate(request):
+    if not user.has_usable_password() and is_reauthentication_required(request, app="dermai"):
         response: HttpResponse = suspend_request(request, reverse("account_reauthenticate"))
         return response
     if request.method != "POST":

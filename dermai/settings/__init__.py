@@ -15,6 +15,7 @@ from dermai.settings.keys import *
 from dermai.settings.logs import *
 from dermai.settings.mail import *
 from dermai.settings.mode import *
+from dermai.settings.oidc import *
 from dermai.settings.security import *
 from dermai.settings.signin import *
 from dermai.settings.storage import *

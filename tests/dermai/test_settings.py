@@ -85,6 +85,38 @@ def test_an_unknown_mode_is_refused(tmp_path: Path) -> None:
     assert "must be 'embedded' or 'production'" in answer.stderr
 
 
+HOSPITAL = {
+    "OIDC_ISSUER": "https://id.hospital.example/realm/",
+    "OIDC_CLIENT_ID": "dermai",
+    "OIDC_NAME": "St. Mary's",
+}
+
+
+def test_the_hospitals_provider_comes_from_the_environment(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("from-the-file")
+    more = {**HOSPITAL, "OIDC_CLIENT_SECRET_FILE": str(tmp_path / "secret")}
+    answer = read_settings(
+        tmp_path, PRODUCTION | more, "s.SOCIALACCOUNT_PROVIDERS['openid_connect']['APPS'][0]"
+    )
+    assert "'secret': 'from-the-file'" in answer.stdout, answer.stderr
+    url = "https://id.hospital.example/realm/.well-known/openid-configuration"
+    assert f"'server_url': '{url}'" in answer.stdout
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({}, "Set the OIDC_CLIENT_SECRET environment variable"),
+        ({"OIDC_ISSUER": "http://id.hospital.example"}, "must begin with https://"),
+        ({"OIDC_SIGNUP": "anybody"}, "must be 'invited' or 'patients'"),
+    ],
+)
+def test_half_a_provider_is_refused(more: dict[str, str], words: str, tmp_path: Path) -> None:
+    answer = read_settings(tmp_path, PRODUCTION | HOSPITAL | more, "s.OIDC_ISSUER")
+    assert answer.returncode != 0
+    assert words in answer.stderr
+
+
 def test_the_limits_of_an_analysis_follow_from_one_number(tmp_path: Path) -> None:
     answer = read_settings(
         tmp_path,

@@ -33,6 +33,12 @@ GET    /accounts/^password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>.+)/$  200
 POST   /accounts/^password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>.+)/$  200  200  200  200
 GET    /accounts/audit/                                             302  404  404  200
 GET    /accounts/confirm-email/                                     200  200  200  200
+GET    /accounts/hospital/again/                                    302  404  404  404
+POST   /accounts/hospital/again/                                    302  404  404  404
+POST   /accounts/hospital/                                          404  404  404  404
+GET    /accounts/hospital/callback/                                 404  404  404  404
+GET    /accounts/hospital/sign-up/                                  404  404  404  404
+POST   /accounts/hospital/sign-up/                                  404  404  404  404
 GET    /accounts/inactive/                                          200  200  200  200
 GET    /accounts/login/                                             200  302  302  302
 POST   /accounts/login/                                             200  302  302  302

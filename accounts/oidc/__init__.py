@@ -1,0 +1,1 @@
+"""Sign-in through a hospital's own OpenID Connect provider."""
