@@ -10,9 +10,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import torch
 
@@ -28,6 +29,7 @@ from inference_worker import (
 )
 from inference_worker.bundle import load
 from inference_worker.calibration import columns_of, read_class_map
+from inference_worker.drafts import Draft, Photo
 from inference_worker.engine_options import AUTO, Options
 from inference_worker.errors import NonFiniteError, WrongOutputError
 from inference_worker.measurements import measure
@@ -36,10 +38,10 @@ from inference_worker.pixels import check
 from inference_worker.segmentation import canvas_of, find_lesion
 from inference_worker.stages import Stages
 from inference_worker.tensors import to_tensor
-from inference_worker.verdict import BundleRef, ImageType, Quality, Rejection, Stage, Verdict
+from inference_worker.verdict import BundleRef, ImageType, Quality, Rejection, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor
 
@@ -47,45 +49,13 @@ if TYPE_CHECKING:
     from inference_worker.engines import Engines
     from inference_worker.pixels import Pixels
     from inference_worker.segmentation import Lesion
-    from inference_worker.verdict import Classification, Heatmap, Measurements
+    from inference_worker.verdict import Classification, Verdict
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
-class _Draft:
-    """A verdict in the making: what is known of the photo so far."""
-
-    bundle: BundleRef
-    image_type: ImageType
-    width: int
-    height: int
-    quality: Quality
-    rejection: Rejection | None = None
-    lesion: Lesion | None = None
-    measurements: Measurements | None = None
-    classification: Classification | None = None
-    heatmap: Heatmap | None = None
-
-    def reject(self, why: Rejection | None) -> None:
-        """Note the first reason against the photo; later ones follow from it."""
-        self.rejection = self.rejection or why
-
-    def finish(self, timings: dict[str, float]) -> Verdict:
-        """Return the verdict. Raises `InvalidVerdictError` where the draft contradicts itself."""
-        return Verdict(
-            bundle=self.bundle,
-            image_type=self.image_type,
-            width=self.width,
-            height=self.height,
-            quality=self.quality,
-            rejection=self.rejection,
-            classification=self.classification,
-            outline=self.lesion.outline if self.lesion else None,
-            measurements=self.measurements,
-            heatmap=self.heatmap,
-            timings=timings,
-        )
+PHOTOS_AT_ONCE_ON_A_GPU: Final = 8
+"""How many photos a GPU judges together: one photo's views do not fill it. Not measured yet."""
 
 
 class Pipeline:
@@ -130,44 +100,93 @@ class Pipeline:
         with `always_classify` gets its numbers beside the rejection.
         Raises `InvalidPixelsError`, `ModelError`.
         """
+        return self.finish(
+            self.begin(pixels, image_type, on_stage, always_classify=always_classify)
+        )
+
+    @property
+    def at_once(self) -> int:
+        """How many photos are best judged together on this machine."""
+        return PHOTOS_AT_ONCE_ON_A_GPU if self._device.type == "cuda" else 1
+
+    def begin(
+        self,
+        pixels: Pixels,
+        image_type: ImageType = ImageType.DERMOSCOPIC,
+        on_stage: Callable[[Stage], None] | None = None,
+        *,
+        always_classify: bool = False,
+    ) -> Photo:
+        """Do all of `run` that comes before the members are asked, and raise what `run` raises."""
         check(pixels)
         stages = Stages(on_stage)
         with named_out_of_memory():
-            draft = self._run(pixels, image_type, stages, always_classify=always_classify)
+            draft, cleaned = self._prepare(
+                pixels, image_type, stages, always_classify=always_classify
+            )
+            if cleaned is None:
+                return Photo(draft, stages)
+            with stages.enter(Stage.ENSEMBLE):
+                return Photo(draft, stages, views.batch(self._read(cleaned), self._plan.names))
+
+    def ask_together(self, photos: Sequence[Photo]) -> None:
+        """Let each member judge the views of all `photos` in one pass, for `finish` to go on from.
+
+        Does nothing where that gains nothing: OpenVINO on a CPU, which one photo's views keep busy,
+        would compile the networks anew for each number of photos. What it raises tells nothing of
+        a single photo: `finish` asks again for each by itself.
+        """
+        waiting = [(photo, photo.views) for photo in photos if photo.views is not None]
+        members = self._engines.ladder[0].members
+        if not waiting[1:] or not all(isinstance(m, engines.TorchEngine) for m in members):
+            return
+        with ExitStack() as timed, named_out_of_memory():
+            for photo, _ in waiting:
+                timed.enter_context(photo.stages.enter(Stage.ENSEMBLE))
+            told = ensemble.ask_together(members, [batch for _, batch in waiting])
+            for (photo, _), answers in zip(waiting, told, strict=True):
+                photo.told = answers
+
+    def finish(self, photo: Photo) -> Verdict:
+        """Do the rest of `run`, and raise what it raises."""
+        draft, stages = photo.draft, photo.stages
+        if photo.views is not None:
+            with named_out_of_memory():
+                with stages.enter(Stage.ENSEMBLE):
+                    opinions, draft.classification = self._judge(photo, photo.views)
+                with stages.enter(Stage.HEATMAP):
+                    box = preprocessing.crop_box(draft.width, draft.height)
+                    draft.heatmap = gradcam.heatmap(
+                        self._bundle.members, opinions.maps, self._target, box
+                    )
         return draft.finish(stages.timings)
 
-    def _run(
+    def _prepare(
         self, pixels: Pixels, image_type: ImageType, stages: Stages, *, always_classify: bool
-    ) -> _Draft:
+    ) -> tuple[Draft, Pixels | None]:
+        """Return the photo as cleaned for the members, None where it need not come before them."""
         with stages.enter(Stage.QUALITY):
             draft, seen = self._look(pixels, image_type)
         if draft.rejection and not always_classify:
-            return draft
+            return draft, None
         with stages.enter(Stage.PREPROCESSING):
             cleaned = preprocessing.apply(seen, self._steps)
             self._check_distribution(cleaned, draft)
         if draft.rejection and not always_classify:
-            return draft
+            return draft, None
         with stages.enter(Stage.SEGMENTATION):
             self._find_lesion(cleaned, draft)
             if draft.lesion is not None:
                 # Colours are those of the photo as taken: cleaning may change contrast.
                 draft.measurements = measure(draft.lesion, draft.lesion.canvas.draw(seen))
                 cleaned = self._spare(draft.lesion, seen, cleaned)
-        if draft.rejection and not always_classify:
-            return draft
-        with stages.enter(Stage.ENSEMBLE):
-            opinions, draft.classification = self._judge(cleaned, image_type)
-        with stages.enter(Stage.HEATMAP):
-            box = preprocessing.crop_box(draft.width, draft.height)
-            draft.heatmap = gradcam.heatmap(self._bundle.members, opinions.maps, self._target, box)
-        return draft
+        return draft, None if draft.rejection and not always_classify else cleaned
 
-    def _look(self, pixels: Pixels, image_type: ImageType) -> tuple[_Draft, Pixels]:
+    def _look(self, pixels: Pixels, image_type: ImageType) -> tuple[Draft, Pixels]:
         """Measure and judge the photo; return it at the working size too."""
         measured = quality.measure(pixels)
         seen = preprocessing.shrink(pixels, preprocessing.WORKING_SIDE)
-        draft = _Draft(
+        draft = Draft(
             bundle=self.ref,
             image_type=image_type,
             width=pixels.shape[1],
@@ -182,7 +201,7 @@ class Pipeline:
         draft.reject(quality.judge(measured, self._limits))
         return draft, seen
 
-    def _check_distribution(self, cleaned: Pixels, draft: _Draft) -> None:
+    def _check_distribution(self, cleaned: Pixels, draft: Draft) -> None:
         """Reject what is unlike the training photos. Clinical photos all are: they go unchecked."""
         statistics, limits = self._bundle.ood, self._bundle.manifest.ood
         if statistics is None or limits is None or draft.image_type is not ImageType.DERMOSCOPIC:
@@ -193,7 +212,7 @@ class Pipeline:
         draft.quality = replace(draft.quality, ood_distance=distance, ood_limit=limits.limit)
         draft.reject(Rejection.OUT_OF_DISTRIBUTION if distance > limits.limit else None)
 
-    def _find_lesion(self, cleaned: Pixels, draft: _Draft) -> None:
+    def _find_lesion(self, cleaned: Pixels, draft: Draft) -> None:
         """Find and measure the lesion; a dermoscopic photo must show one."""
         network, described = self._engines.segmenter, self._bundle.manifest.segmenter
         if network is None or described is None:
@@ -223,15 +242,13 @@ class Pipeline:
         mask = lesion.mask_of_photo(seen.shape[1], seen.shape[0])
         return preprocessing.apply(seen, self._steps, mask)
 
-    def _judge(
-        self, cleaned: Pixels, image_type: ImageType
-    ) -> tuple[ensemble.Opinions, Classification]:
+    def _judge(self, photo: Photo, batch: Tensor) -> tuple[ensemble.Opinions, Classification]:
         """Ask the fastest engines, and again more exact ones where they could decide otherwise."""
-        described = self._bundle.manifest.classifier
-        batch = views.batch(self._read(cleaned), self._plan.names)
+        described, image_type = self._bundle.manifest.classifier, photo.draft.image_type
         for rung in self._engines.ladder:
+            members = photo.told if rung is self._engines.ladder[0] and photo.told else rung.members
             opinions = ensemble.ask(
-                rung.members,
+                members,
                 batch,
                 self._plan,
                 outputs=len(described.outputs),
