@@ -50,11 +50,39 @@ class Claim:
 
 def claim(analysis_id: uuid.UUID, *, worker: str = "") -> Claim | None:
     """Take a QUEUED analysis, counting the attempt; None when there is nothing to take."""
+    return _take(Analysis.objects.filter(status=Status.QUEUED), analysis_id, worker)
+
+
+def claim_company(first: Claim, *, most: int, worker: str = "") -> list[Claim]:
+    """Take up to `most` analyses that wait now, the oldest first, to be worked on beside `first`.
+
+    Only what has never been tried is tried in company, `first` included. If the worker dies nobody
+    knows by whose photo, so each is tried again by itself, and this attempt counts against none.
+    """
+    if most < 1 or first.attempt > 1:
+        return []
+    new = Analysis.objects.filter(status=Status.QUEUED, attempts=0, enqueued_at__isnull=False)
+    with transaction.atomic():
+        if not _running(first).select_for_update().exists():
+            return []
+        free = new.select_for_update(skip_locked=True)  # nobody waits here with locks in hand
+        oldest = list(free.order_by("enqueued_at").values_list("id", flat=True)[:most])
+        taken = [_take(new, analysis_id, worker, uncounted=1) for analysis_id in oldest]
+        company = [claim for claim in taken if claim is not None]
+        if company:
+            _running(first).update(uncounted_attempts=1)
+    return company
+
+
+def _take(
+    waiting: AnalysisQuerySet, analysis_id: uuid.UUID, worker: str, *, uncounted: int = 0
+) -> Claim | None:
     # The update locks the row until the commit, so what is read after it is this attempt's.
     with transaction.atomic():
-        taken = Analysis.objects.filter(id=analysis_id, status=Status.QUEUED).update(
+        taken = waiting.filter(id=analysis_id).update(
             status=Status.RUNNING,
             attempts=F("attempts") + 1,
+            uncounted_attempts=F("uncounted_attempts") + uncounted,
             claimed_at=Now(),
             claimed_by=worker,
             stage="",
@@ -114,13 +142,26 @@ def fail(claim: Claim, code: str) -> bool:
     return _end(claim, Status.FAILED, error_code=code)
 
 
+def give_up(claim: Claim, code: str) -> bool:
+    """End the attempt with a named failure; made in company, it is made again alone instead.
+
+    For failures of which the company may be the cause. False when the claim is stale.
+    """
+    if _running(claim).filter(uncounted_attempts=claim.attempt).exists():
+        return release(claim.analysis_id, attempt=claim.attempt)
+    return fail(claim, code)
+
+
 def release(analysis_id: uuid.UUID, *, attempt: int) -> bool:
     """Give up an attempt whose worker is gone: to be tried again, or FAILED when out of attempts.
 
     False when that attempt is no longer running.
     """
     lost = Claim(analysis_id=analysis_id, attempt=attempt, image_type="")
-    if attempt >= settings.MAX_ATTEMPTS:
+    uncounted = _running(lost).values_list("uncounted_attempts", flat=True).first()
+    if uncounted is None:
+        return False
+    if attempt - uncounted >= settings.MAX_ATTEMPTS:
         return fail(lost, FailureCode.TOO_MANY_ATTEMPTS)
     released = _running(lost).update(
         status=Status.QUEUED, stage="", claimed_by="", claimed_at=None, enqueued_at=None
@@ -130,23 +171,22 @@ def release(analysis_id: uuid.UUID, *, attempt: int) -> bool:
     return bool(released)
 
 
-def release_lost(analysis_id: uuid.UUID, *, worker: str) -> bool:
-    """Give up the attempt that `worker` holds on the analysis, if it does."""
-    held = Analysis.objects.filter(
-        id=analysis_id, status=Status.RUNNING, claimed_by=worker
-    ).values_list("attempts", flat=True)
-    return any(release(analysis_id, attempt=attempt) for attempt in held)
+def release_lost(*, worker: str) -> int:
+    """Give up every attempt that `worker` holds; return how many."""
+    return sum(release(claim.analysis_id, attempt=claim.attempt) for claim in _held(worker))
 
 
-def fail_lost(analysis_id: uuid.UUID, *, worker: str, code: str) -> bool:
-    """Fail the attempt that `worker` holds on the analysis, if it does."""
-    held = Analysis.objects.filter(
-        id=analysis_id, status=Status.RUNNING, claimed_by=worker
-    ).values_list("attempts", flat=True)
-    return any(
-        fail(Claim(analysis_id=analysis_id, attempt=attempt, image_type=""), code)
-        for attempt in held
-    )
+def give_up_lost(*, worker: str, code: str) -> int:
+    """Give up every attempt that `worker` holds, as `give_up` does; return how many."""
+    return sum(give_up(claim, code) for claim in _held(worker))
+
+
+def _held(worker: str) -> list[Claim]:
+    held = Analysis.objects.filter(status=Status.RUNNING, claimed_by=worker)
+    return [
+        Claim(analysis_id=row.id, attempt=row.attempts, image_type=row.image_type)
+        for row in held.only("attempts", "image_type")
+    ]
 
 
 def _running(claim: Claim) -> AnalysisQuerySet:

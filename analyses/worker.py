@@ -9,7 +9,6 @@ import logging
 import os
 import secrets
 import time
-import uuid
 from typing import Any, Final
 
 from billiard.exceptions import WorkerLostError
@@ -99,18 +98,18 @@ def show_life(**_: Any) -> None:
 
 
 @signals.task_failure.connect
-def take_up_lost_work(
-    sender: Any = None, exception: Any = None, args: Any = None, **_: Any
-) -> None:
-    """Free at once what a killed child held. Runs in the worker's main process."""
-    if sender is None or sender.name != queue.ANALYSE or not args:
+def take_up_lost_work(sender: Any = None, exception: Any = None, **_: Any) -> None:
+    """Free at once what a killed child held. Runs in the worker's main process.
+
+    There is one child, so whatever its worker holds was the child's.
+    """
+    if sender is None or sender.name != queue.ANALYSE:
         return
     close_old_connections()
-    analysis_id = uuid.UUID(args[0])
     if isinstance(exception, TimeLimitExceeded):
-        lifecycle.fail_lost(analysis_id, worker=identity(), code=FailureCode.TIME_LIMIT)
+        lifecycle.give_up_lost(worker=identity(), code=FailureCode.TIME_LIMIT)
     elif isinstance(exception, WorkerLostError):
-        lifecycle.release_lost(analysis_id, worker=identity())
+        lifecycle.release_lost(worker=identity())
 
 
 def _renew() -> None:

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 import uuid
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +22,9 @@ from analyses.models import FailureCode
 from inference_worker.verdict import ImageType
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from inference_worker.drafts import Photo
     from inference_worker.pipeline import Pipeline
     from inference_worker.verdict import Verdict
 
@@ -61,23 +65,27 @@ def _rehearse() -> None:
     soft_time_limit=settings.ANALYSIS_SOFT_TIME_LIMIT,
 )
 def analyse(analysis_id: str) -> None:
-    """Analyse one photo. Ends it in a result, a rejection or a named failure; or lets it go."""
-    claim = lifecycle.claim(uuid.UUID(analysis_id), worker=worker.identity())
-    if claim is None:
+    """Analyse one photo, and others that wait where the machine judges several as fast as one.
+
+    Ends each in a result, a rejection or a named failure; or lets it go.
+    """
+    first = lifecycle.claim(uuid.UUID(analysis_id), worker=worker.identity())
+    if first is None:
         logger.info("analysis %s is not waiting: nothing to do", analysis_id)
         return
+    group, outages = [first], list[Exception]()
     try:
-        _work(claim)
-    except lifecycle.ClaimLostError:
-        logger.warning("analysis %s was taken over: nothing written", analysis_id)
+        with _ending(first, outages):
+            pipeline = _ready_pipeline()
+            most = settings.ANALYSES_AT_ONCE or pipeline.at_once
+            group += lifecycle.claim_company(first, most=most - 1, worker=worker.identity())
+            _work(group, pipeline, outages)
     except SoftTimeLimitExceeded:
-        logger.exception("analysis %s ran out of time", analysis_id)
-        lifecycle.fail(claim, FailureCode.TIME_LIMIT)
-    except (OperationalError, InterfaceError):
-        raise  # nothing can be written now; reconcile takes the attempt up
-    except Exception as error:
-        logger.exception("analysis %s failed", analysis_id)
-        lifecycle.fail(claim, failure_code(error))
+        logger.exception("analysis %s ran out of time, and %d with it", analysis_id, len(group) - 1)
+        for claim in group:  # on those that have ended this does nothing
+            lifecycle.give_up(claim, FailureCode.TIME_LIMIT)
+    if outages:
+        raise outages[0]  # nothing could be written; reconcile takes the attempts up
 
 
 def failure_code(error: BaseException) -> str:
@@ -92,18 +100,58 @@ def failure_code(error: BaseException) -> str:
     return code if isinstance(code, str) and code else FailureCode.MODEL_ERROR
 
 
-def _work(claim: lifecycle.Claim) -> None:
-    pixels = lifecycle.load_pixels(claim)
+def _work(group: list[lifecycle.Claim], pipeline: Pipeline, outages: list[Exception]) -> None:
+    """Work on all of `group`; whatever becomes of one, the others go on."""
+    photos: dict[lifecycle.Claim, Photo] = {}
+    for claim in group:
+        with _ending(claim, outages):
+            photos[claim] = pipeline.begin(
+                lifecycle.load_pixels(claim),
+                image_type=ImageType(claim.image_type),
+                on_stage=partial(lifecycle.report_stage, claim),
+            )
+    _ask_together(pipeline, list(photos.values()))
+    for claim, photo in photos.items():
+        with _ending(claim, outages):
+            if not _record(claim, pipeline.finish(photo)):
+                raise lifecycle.ClaimLostError
+
+
+@contextmanager
+def _ending(claim: lifecycle.Claim, outages: list[Exception]) -> Iterator[None]:
+    """Where the work on `claim` fails, end it by name, or alone again; only the time limit passes.
+
+    A database that is away goes to `outages`: the photos beside this one may still be written.
+    """
+    try:
+        yield
+    except lifecycle.ClaimLostError:
+        logger.warning("analysis %s was taken over: nothing written", claim.analysis_id)
+    except SoftTimeLimitExceeded:
+        raise
+    except (OperationalError, InterfaceError) as error:
+        logger.exception("analysis %s meets no database", claim.analysis_id)
+        close_old_connections()
+        outages.append(error)
+    except Exception as error:
+        logger.exception("analysis %s failed", claim.analysis_id)
+        lifecycle.give_up(claim, failure_code(error))
+
+
+def _ask_together(pipeline: Pipeline, photos: list[Photo]) -> None:
+    try:
+        pipeline.ask_together(photos)
+    except SoftTimeLimitExceeded:
+        raise
+    except Exception:  # whosever photo it is: asked one by one, only that one fails
+        logger.exception("%d photos were not judged together; each is by itself", len(photos))
+
+
+def _ready_pipeline() -> Pipeline:
     while _rehearsals:
         _rehearsals[-1].join()
         _rehearsals.pop()
-    verdict = _pipeline().run(
-        pixels,
-        image_type=ImageType(claim.image_type),
-        on_stage=partial(lifecycle.report_stage, claim),
-    )
-    if not _record(claim, verdict):
-        logger.warning("analysis %s was taken over: nothing written", claim.analysis_id)
+    return _pipeline()
 
 
 def _pipeline() -> Pipeline:

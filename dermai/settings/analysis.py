@@ -39,6 +39,8 @@ BUNDLE_DIR = Path(
 INFERENCE_OPTIONS = engine_options.parse(
     env.str("INFERENCE_ENGINE", default="auto"), cache=DERMAI_HOME / "cache"
 )
+# How many waiting photos a worker takes at once; 0: as many as the machine is best at.
+ANALYSES_AT_ONCE: int = env.int("ANALYSES_AT_ONCE", default=0)
 # Room for the form's other fields beside the picture.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 FILE_UPLOAD_MAX_MEMORY_SIZE = UPLOAD_MAX_BYTES

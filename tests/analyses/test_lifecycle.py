@@ -122,7 +122,7 @@ def test_three_lost_attempts_are_enough(image_store: Path) -> None:
         claim = lifecycle.claim(analysis_id, worker="w1")
         assert claim is not None
         assert claim.attempt == attempt
-        assert lifecycle.release_lost(analysis_id, worker="w1")
+        assert lifecycle.release_lost(worker="w1") == 1
     analysis = Analysis.objects.get()
     assert (analysis.status, analysis.error_code) == (Status.FAILED, "too_many_attempts")
     assert not list(image_store.iterdir())
@@ -130,8 +130,8 @@ def test_three_lost_attempts_are_enough(image_store: Path) -> None:
 
 def test_a_worker_gives_up_only_what_it_holds_itself() -> None:
     claim = claimed()
-    assert not lifecycle.release_lost(claim.analysis_id, worker="w2")
-    assert not lifecycle.fail_lost(claim.analysis_id, worker="w2", code="time_limit")
+    assert not lifecycle.release_lost(worker="w2")
+    assert not lifecycle.give_up_lost(worker="w2", code="time_limit")
     assert fresh(claim).status == Status.RUNNING
 
 

@@ -10,7 +10,7 @@ import os
 import signal
 import time
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from pathlib import Path
 
@@ -33,7 +33,24 @@ class Behaviour(IntEnum):
 
 
 class Pipeline:
-    """Obeys `Behaviour`."""
+    """Obeys `Behaviour`, when a photo is finished; until then every photo is well."""
+
+    at_once = 1
+
+    def __init__(self) -> None:
+        self.together: list[int] = []
+
+    def begin(
+        self, pixels: np.ndarray, image_type: ImageType, on_stage: Callable[[Stage], None]
+    ) -> Callable[[], Verdict]:
+        on_stage(Stage.QUALITY)
+        return lambda: self.run(pixels, image_type, on_stage)
+
+    def ask_together(self, photos: Sequence[Callable[[], Verdict]]) -> None:
+        self.together.append(len(photos))
+
+    def finish(self, photo: Callable[[], Verdict]) -> Verdict:
+        return photo()
 
     def run(
         self,
@@ -70,6 +87,6 @@ class Pipeline:
 
 def module() -> types.ModuleType:
     """Return what takes the place of `inference_worker.pipeline`."""
-    made = types.ModuleType("inference_worker.pipeline")
-    made.current = lambda _folder, _options: Pipeline()  # type: ignore[attr-defined]
+    made, pipeline = types.ModuleType("inference_worker.pipeline"), Pipeline()
+    made.current = lambda _folder, _options: pipeline  # type: ignore[attr-defined]
     return made
