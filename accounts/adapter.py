@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 from allauth.account import app_settings
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.internal.flows.login import get_authentication_records
-from allauth.core import context
+from allauth.core import context as allauth_context
 from allauth.core.exceptions import ReauthenticationRequired
 from django.conf import settings
+from django.contrib.sites.shortcuts import get_current_site
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Role, User
 from accounts.oidc.adapter import is_linked
+from accounts.post import letters
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
@@ -37,13 +39,26 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # untyped li
         account = super()._get_login_attempts_cache_key(request, **credentials)
         return f"{account}|{self.get_client_ip(request)}"
 
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        """Write the mail down for the maintenance worker: nobody waits for a mail server."""
+        request = allauth_context.request
+        known = {"request": request, "email": email, "current_site": get_current_site(request)}
+        mail = self.render_mail(template_prefix, email, known | context)
+        user = context.get("user")
+        letters.write(
+            to=email,
+            subject=mail.subject,
+            body=mail.body,
+            user=user if isinstance(user, User) else None,
+        )
+
     def is_reauthentication_required(self, *, app: str, **kwargs: Any) -> bool:
         """Ask for the password again only where it was not given just now, at sign-in.
 
         Whom the hospital alone can ask, allauth would not ask: those are sent there from here.
         """
         del app, kwargs
-        request = context.request
+        request = allauth_context.request
         given = get_authentication_records(request, request.user)
         limit = time.time() - app_settings.REAUTHENTICATION_TIMEOUT
         if any(record["at"] > limit for record in given):

@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.audit.models import AuditCheckpoint, AuditEvent, AuditHead
 from accounts.care.models import CareRelationship, InvitationCode
+from accounts.post.models import Letter
 from accounts.recovery.models import SecondFactorReset
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "CareRelationship",
     "Consent",
     "InvitationCode",
+    "Letter",
     "Role",
     "SecondFactorReset",
     "User",

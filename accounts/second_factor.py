@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import io
 from typing import TYPE_CHECKING, Final, cast
@@ -11,15 +10,12 @@ import qrcode
 from allauth.mfa import app_settings
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
-from cryptography.fernet import Fernet, MultiFernet
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from django.conf import settings
 from django.core.cache import cache
 from django.utils.translation import gettext as _
 from qrcode.image.svg import SvgPathFillImage
 
 from accounts.models import Role
+from accounts.vault import vault
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -73,11 +69,11 @@ class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # untyped library
 
     def encrypt(self, text: str) -> str:
         """Encrypt a secret before it is stored."""
-        return _vault().encrypt(text.encode()).decode("ascii")
+        return vault(_KEY_PURPOSE).encrypt(text.encode()).decode("ascii")
 
     def decrypt(self, encrypted_text: str) -> str:
         """Decrypt a stored secret."""
-        return _vault().decrypt(encrypted_text.encode("ascii")).decode()
+        return vault(_KEY_PURPOSE).decrypt(encrypted_text.encode("ascii")).decode()
 
     def generate_authenticator_name(self, user: User, type: str) -> str:  # noqa: A002 - the library's
         """Propose a plain name; the library's count in "master" and "backup" keys."""
@@ -96,13 +92,3 @@ class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # untyped library
         others = factors_of(user).exclude(pk=authenticator.pk)
         is_factor = authenticator.type != Authenticator.Type.RECOVERY_CODES
         return not is_mandatory(user) or (is_factor and others.exists())
-
-
-def _vault() -> MultiFernet:
-    """Return the cipher of the present secret key, which still reads those before it."""
-    keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
-    derived = (
-        HKDF(algorithm=SHA256(), length=32, salt=None, info=_KEY_PURPOSE).derive(key.encode())
-        for key in keys
-    )
-    return MultiFernet([Fernet(base64.urlsafe_b64encode(key)) for key in derived])

@@ -1,4 +1,4 @@
-"""Upkeep of the trail and the sessions, run daily by the beat on the maintenance queue."""
+"""The accounts' letters; upkeep of trail and sessions, daily. All on the maintenance queue."""
 
 from __future__ import annotations
 
@@ -12,12 +12,21 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.utils import timezone
 
 from accounts.audit import chain
+from accounts.post import letters
 from accounts.recovery import services as recovery
 from accounts.sessions import limits
 
 SOFT_LIMIT: Final = 250  # s
 HARD_LIMIT: Final = 280  # s
+LETTERS_SOFT_LIMIT: Final = 50  # s
+LETTERS_HARD_LIMIT: Final = 55  # s
 logger = logging.getLogger(__name__)
+
+
+@shared_task(name=letters.SEND, soft_time_limit=LETTERS_SOFT_LIMIT, time_limit=LETTERS_HARD_LIMIT)
+def send_letters() -> None:
+    """Send what waits: called when a letter is written, and every minute for what was left."""
+    letters.send_due()
 
 
 @shared_task(name="accounts.tasks.seal_trail", soft_time_limit=SOFT_LIMIT, time_limit=HARD_LIMIT)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.core import signing
-from django.core.mail import send_mail
 from django.db import transaction
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -18,6 +17,7 @@ from django.utils.translation import gettext as _
 from accounts.audit.chain import record
 from accounts.audit.models import Action
 from accounts.models import ApiToken, User
+from accounts.post import letters
 from accounts.recovery.models import LIFETIME, SecondFactorReset
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def ask(*, email: str, by: User) -> SecondFactorReset:
         if reset is None:
             reset = SecondFactorReset.objects.create(user=user, asked_by=by)
             _trace(user, by, "asked")
-    _mail(user, "asked", link=settings.PUBLIC_URL + link_of(reset))
+        _mail(user, "asked", link=settings.PUBLIC_URL + link_of(reset))
     return reset
 
 
@@ -118,7 +118,7 @@ def _carry_out(reset: SecondFactorReset, *, by: User, how: str) -> None:
         live = ApiToken.objects.filter(user=reset.user, revoked_at=None)
         live.update(revoked_at=timezone.now())
         _trace(reset.user, by, how)
-    _mail(reset.user, "done")
+        _mail(reset.user, "done")
 
 
 def _trace(user: User, actor: User, how: str) -> None:
@@ -142,4 +142,4 @@ def _mail(user: User, what: str, **context: str) -> None:
             "done": _("Your second factor has been removed"),
         }[what]
         prefix = settings.ACCOUNT_EMAIL_SUBJECT_PREFIX
-        send_mail(f"{prefix}{subject}", body, settings.DEFAULT_FROM_EMAIL, [user.email])
+        letters.write(to=user.email, subject=f"{prefix}{subject}", body=body, user=user)

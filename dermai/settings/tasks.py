@@ -43,6 +43,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 DAILY = 24 * 3600.0  # s
 CELERY_BEAT_SCHEDULE = {
     "reconcile": {"task": "analyses.tasks.reconcile", "schedule": float(RECONCILE_EVERY)},
+    "send-letters": {"task": "accounts.tasks.send_letters", "schedule": 60.0},
     "send-notices": {"task": "analyses.tasks.send_notices", "schedule": 60.0},
     "apply-retention": {"task": "analyses.tasks.apply_retention", "schedule": DAILY},
     "seal-trail": {"task": "accounts.tasks.seal_trail", "schedule": DAILY},

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from django.contrib import admin
-from django.core import mail
 
 from accounts import tokens
 from accounts.audit.models import Action, AuditEvent
 from accounts.models import Role, User
 from accounts.people import LastAdminError, change_role, set_active
 from tests.factories import make_user
+from tests.post import delivered
 
 if TYPE_CHECKING:
     from django.test import Client
@@ -70,7 +70,7 @@ def test_an_invited_dermatologist_sets_the_password_from_the_mail(
     derm = User.objects.get(email="derm@example.org")
     assert derm.role == Role.DERMATOLOGIST
     assert not derm.has_usable_password()
-    (message,) = mail.outbox
+    (message,) = delivered()
     assert message.to == ["derm@example.org"]
     link = next(word for word in message.body.split() if "/password/reset/key/" in word)
     client.logout()
@@ -91,7 +91,7 @@ def test_a_taken_address_is_not_invited_again(client: Client, ada: User) -> None
     )
     assert answer.status_code == 200
     assert User.objects.filter(email__iexact="bob@example.org").count() == 1
-    assert mail.outbox == []
+    assert delivered() == []
 
 
 def test_a_changed_role_and_a_closed_account_stand_in_the_trail(client: Client, ada: User) -> None:

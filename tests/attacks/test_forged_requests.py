@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 import pytest
-from django.core import mail
 from django.forms.models import model_to_dict
 from django.test import Client
 from rest_framework.test import APIClient
@@ -14,6 +13,7 @@ from rest_framework.test import APIClient
 from accounts.models import User
 from analyses.models import Analysis, Lesion
 from tests.factories import make_lesion, make_upload, make_user
+from tests.post import delivered
 
 pytestmark = pytest.mark.django_db
 PASSWORD = "correct horse battery staple"
@@ -136,7 +136,7 @@ def test_no_header_puts_a_foreign_host_into_the_reset_mail(client: Client) -> No
     make_user("alice", password=PASSWORD)
     forged = {"X-Forwarded-Host": EVIL, "X-Host": EVIL, "Forwarded": f"host={EVIL}"}
     client.post("/accounts/password/reset/", {"email": "alice@example.org"}, headers=forged)
-    [letter] = mail.outbox
+    [letter] = delivered()
     assert EVIL not in str(letter.message())
 
 
