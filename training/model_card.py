@@ -84,7 +84,7 @@ def _data(made: dict[str, Any]) -> str:
     ]
     text = (
         "Split by lesion, stratified by diagnosis: no lesion stands on two sides. The test part was"
-        " read once, after everything else had been fixed. Each member leaves one fold of the"
+        " read once for this version, after everything else had been fixed. Each member leaves one fold of the"
         " development part out; temperature, gate and limits are fitted on these folds. SHA-256 of"
         f" the split: `{made.get('data_manifest_sha256')}`."
     )
@@ -207,6 +207,15 @@ def _calibration(manifest: Manifest, test: dict[str, Any], pictures: str) -> str
         "NLL, seven classes",
     )
     text = f"p(malignant), temperature {manifest.temperature:.3f}, fitted out-of-fold."
+    if bolder := manifest.metrics.get("sharpening"):
+        slopes = bolder["members"]
+        text += (
+            " Out of fold one member judges a photo; the mean of all may be bolder. The members'"
+            f" temperature of {manifest.temperature * bolder['ratio']:.3f} is therefore divided by"
+            f" {bolder['ratio']:.3f}: on {bolder['n']} photos of {bolder['data']}, which no member"
+            f" was trained on, the ensemble's calibration slope is {bolder['ensemble']:.3f}, that"
+            f" of its members {sum(slopes) / len(slopes):.3f} on average."
+        )
     picture = f"![Reliability]({pictures}/reliability.svg)"
     return f"## Calibration\n\n{text}\n\n{_table(header, rows)}\n\n{picture}"
 
