@@ -19,8 +19,10 @@ from analyses.exceptions import (
     ConsentWithdrawnError,
     IdempotencyConflictError,
     IdempotencyKeyTooLongError,
+    QuotaExceededError,
     StorageUnavailableError,
     TooLargeError,
+    TooManyPendingError,
 )
 from analyses.formats import check_agreement, sniff
 from analyses.models import Analysis, HoldKind, Status
@@ -83,7 +85,7 @@ def submit(
     } | _left_to_a_human(hold_kind)
     try:
         return _store(decoded, fields)
-    except IntegrityError:
+    except (IntegrityError, QuotaExceededError, TooManyPendingError):
         # A double click: the other request with this key won between the look and the write.
         if idempotency_key and (earlier := _earlier(owner, idempotency_key, sha256)):
             return earlier
@@ -111,6 +113,7 @@ def _store(decoded: DecodedImage, fields: dict[str, Any]) -> Analysis:
         raise StorageUnavailableError from error
     try:
         with transaction.atomic():
+            quota.take_place(fields["owner"])
             analysis = Analysis.objects.create(id=analysis_id, image_key=wrapped_key, **fields)
             trace.uploaded(analysis)
             if analysis.status == Status.QUEUED:

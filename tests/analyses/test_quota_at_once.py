@@ -1,0 +1,80 @@
+"""Two uploads at the same moment do not pass a limit that one after the other would meet."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from django.db import connection
+from pytest_django.fixtures import Settings
+
+from analyses import decoding
+from analyses.exceptions import IntakeError, QuotaExceededError, TooManyPendingError
+from analyses.imaging import DecodedImage
+from analyses.models import Analysis
+from tests.factories import make_analysis, make_user
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("inference_queue"),
+]
+AT_ONCE = 3
+WAITS = 60  # s
+
+
+@pytest.fixture
+def _side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let everybody be past the first look at the limits before anybody stores."""
+    decode = decoding.decode
+    all_here = threading.Barrier(AT_ONCE)
+
+    def decode_then_wait(data: bytes) -> DecodedImage:
+        decoded = decode(data)
+        all_here.wait(WAITS)
+        return decoded
+
+    monkeypatch.setattr(decoding, "decode", decode_then_wait)
+
+
+def at_once(send: Callable[[], Analysis]) -> list[Analysis | IntakeError]:
+    def one(_: int) -> Analysis | IntakeError:
+        try:
+            return send()
+        except IntakeError as error:
+            return error
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return list(pool.map(one, range(AT_ONCE)))
+
+
+@pytest.mark.parametrize(
+    ("limit", "error"),
+    [("MAX_PENDING_PER_USER", TooManyPendingError), ("UPLOADS_PER_DAY", QuotaExceededError)],
+)
+@pytest.mark.usefixtures("_side_by_side")
+def test_the_last_place_is_taken_once(
+    settings: Settings, image_store: Path, limit: str, error: type[IntakeError]
+) -> None:
+    setattr(settings, limit, 1)
+    owner = make_user()
+    found = at_once(lambda: make_analysis(owner))
+    (accepted,) = [one for one in found if isinstance(one, Analysis)]
+    assert sum(isinstance(one, error) for one in found) == AT_ONCE - 1
+    assert [analysis.pk for analysis in Analysis.objects.all()] == [accepted.pk]
+    assert [path.name for path in image_store.iterdir()] == [f"{accepted.pk}.sealed"]
+
+
+@pytest.mark.usefixtures("_side_by_side", "image_store")
+def test_the_same_photo_sent_twice_by_its_key_is_one_even_on_the_last_place(
+    settings: Settings,
+) -> None:
+    settings.MAX_PENDING_PER_USER = 1
+    owner = make_user()
+    found = at_once(lambda: make_analysis(owner, idempotency_key="double click"))
+    assert {one.pk for one in found if isinstance(one, Analysis)} == {Analysis.objects.get().pk}
+    assert not [one for one in found if isinstance(one, IntakeError)]
