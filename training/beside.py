@@ -21,7 +21,8 @@ FIGURES: Final = ("melanoma_auc", "malignant_auc", "balanced_accuracy", "accurac
 def put(own: Manifest, flattered: Manifest) -> Manifest:
     """Return `own` with the figures of `flattered`, whose split was by image.
 
-    Raises `RecipeError` where it was not, or where `own`'s was.
+    Where `flattered` has one member and `own` several, it stands beside `own`'s first member, whose
+    AUCs are known by themselves. Raises `RecipeError` where it was not, or where `own`'s was.
     """
     for manifest, wanted in ((own, "lesion"), (flattered, "image")):
         # Bundles made before splits by image were there say nothing: theirs were by lesion.
@@ -31,7 +32,21 @@ def put(own: Manifest, flattered: Manifest) -> Manifest:
                 f"the split of {manifest.name!r} is by {found}, wanted by {wanted}: fit the same "
                 f"recipe with 'split: {{by: image}}' and put that bundle beside this one"
             )
-    test = flattered.metrics["test"]
-    taken = {name: test[name] for name in FIGURES if name in test}
-    about = {"n_images": test["n_images"], "n_lesions": test["n_lesions"]}
-    return replace(own, metrics={**own.metrics, KEY: about | taken})
+    test, honest = flattered.metrics["test"], own.metrics["test"]
+    members = len(flattered.classifier.members)
+    if members != len(own.classifier.members):
+        if members != 1:
+            raise RecipeError(
+                f"{flattered.name!r} has {members} members, {own.name!r} "
+                f"{len(own.classifier.members)}: as many, or one"
+            )
+        honest = {name: {"value": value} for name, value in honest["members"][0].items()}
+    shared = [name for name in FIGURES if name in test and name in honest]
+    found = {
+        "n_images": test["n_images"],
+        "n_lesions": test["n_lesions"],
+        "members": members,
+        "by_lesion": {name: honest[name] for name in shared},
+        "by_image": {name: test[name] for name in shared},
+    }
+    return replace(own, metrics={**own.metrics, KEY: found})

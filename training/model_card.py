@@ -36,7 +36,7 @@ def render(manifest: Manifest, pictures: str) -> str:
         "## When not to use it\n\n" + _CAVEATS,
         _data(manifest.training),
         _full_coverage(test, pictures),
-        _beside(manifest.metrics.get(beside.KEY), test),
+        _beside(manifest.metrics.get(beside.KEY)),
         _gate(manifest, test, pictures),
         _calibration(manifest, test, pictures),
         _comparisons(test),
@@ -84,9 +84,9 @@ def _data(made: dict[str, Any]) -> str:
     ]
     text = (
         "Split by lesion, stratified by diagnosis: no lesion stands on two sides. The test part was"
-        " read once for this version, after everything else had been fixed. Each member leaves one fold of the"
-        " development part out; temperature, gate and limits are fitted on these folds. SHA-256 of"
-        f" the split: `{made.get('data_manifest_sha256')}`."
+        " read once for this version, after everything else had been fixed. Each member leaves one"
+        " fold of the development part out; temperature, gate and limits are fitted on these folds."
+        f" SHA-256 of the split: `{made.get('data_manifest_sha256')}`."
     )
     header = ("data set", "licence", "photos trained on", "lesions")
     return f"## Data\n\n{text}\n\n" + _table(header, rows)
@@ -122,17 +122,18 @@ def _full_coverage(test: dict[str, Any], pictures: str) -> str:
     return f"## Test, all photos decided\n\n{text}\n\n{table}\n\n{picture}"
 
 
-def _beside(found: dict[str, Any] | None, test: dict[str, Any]) -> str:
+def _beside(found: dict[str, Any] | None) -> str:
     if found is None:
         return ""
     rows = [
-        (name.replace("_", " "), _figure(test[name]), _figure(found[name]))
-        for name in beside.FIGURES
-        if name in found and name in test
+        (name.replace("_", " "), _figure(honest), _figure(found["by_image"][name]))
+        for name, honest in found["by_lesion"].items()
     ]
+    who = "One member alone, the first" if found["members"] == 1 else "The ensemble"
     text = (
         "The same recipe split photo by photo, as is common: photos of one lesion stand on both"
         " sides. The difference is what such a split flatters, not what a patient gets."
+        f" {who}, each on its own test part."
     )
     table = _table(("", "by lesion", "by image"), rows)
     return f"## How much an image-random split flatters\n\n{text}\n\n{table}"
@@ -306,6 +307,8 @@ def _table(header: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
 
 
 def _figure(figure: dict[str, Any]) -> str:
+    if "ci" not in figure:
+        return _number(figure["value"])
     low, high = figure["ci"]
     return f"{_number(figure['value'])} ({_number(low)} to {_number(high)})"
 

@@ -7,7 +7,7 @@ and activated by the worker's own functions. Results are kept in the run folder.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import torch
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from training.dataset import Labelled
     from training.fit import Run
     from training.readers import Record
+
+    Ask: TypeAlias = Callable[[Tensor], Tensor]
+    """From normalised photos, n × 3 × side × side, to logits, n × outputs."""
 
 _BATCH = 2
 _PLAIN_BATCH = 32
@@ -113,13 +116,25 @@ def load_segmenter(run: Run) -> nn.Module:
     return model
 
 
+def ready(model: Classifier, run: Run, photos: int) -> Ask:
+    """Return the model as the worker runs it on this device, in the run's precision.
+
+    As it stands for a few `photos`, for which to convert it takes longer than to run it.
+    """
+    if run.device.type != "cpu" or photos < _WORTH_CONVERTING:
+        return model
+    converted = openvino_cache.convert(model, run.recipe.input.size, "the member")
+    network = OpenVinoNetwork(converted, run.precision, torch.get_num_threads())
+    return lambda x: network.run(x)[0]
+
+
 @torch.inference_mode()
 def classify(
     model: Classifier, pixels: NDArray[np.uint8], rows: NDArray[np.int64], run: Run, *, label: str
 ) -> NDArray[np.float32]:
     """Return probabilities n × views × classes of the `rows` of `pixels`."""
     plan = views.plan(run.recipe.views)
-    ask = _engine(model, run) if len(rows) >= _WORTH_CONVERTING else model
+    ask = ready(model, run, len(rows))
     found = []
     for start in tqdm(range(0, len(rows), _BATCH), desc=label, unit="batch", mininterval=10):
         part = rows[start : start + _BATCH]
@@ -134,11 +149,11 @@ def classify(
 
 
 @torch.inference_mode()
-def plain(model: Classifier, squares: NDArray[np.uint8], run: Run) -> NDArray[np.float64]:
-    """Return probabilities n × columns of photos as they stand, without further views."""
+def plain(ask: Ask, squares: NDArray[np.uint8], run: Run) -> NDArray[np.float64]:
+    """Return what the member that `ask` asks says of photos as they stand, n × columns."""
     how = run.recipe.input
     found = [
-        model(_stack(squares[start : start + _PLAIN_BATCH], how, run.device)).double().cpu().numpy()
+        ask(_stack(squares[start : start + _PLAIN_BATCH], how, run.device)).double().cpu().numpy()
         for start in range(0, len(squares), _PLAIN_BATCH)
     ]
     return ensemble.activate(np.concatenate(found), run.recipe.activation)
@@ -174,15 +189,6 @@ def save(path: Path, **arrays: NDArray[np.generic]) -> None:
     unfinished = path.with_suffix(".tmp.npz")
     np.savez(unfinished, **arrays)  # type: ignore[arg-type]
     unfinished.replace(path)
-
-
-def _engine(model: nn.Module, run: Run) -> Callable[[Tensor], Tensor]:
-    """Return the model as the worker runs it on this device, in the run's precision."""
-    if run.device.type != "cpu":
-        return model
-    converted = openvino_cache.convert(model, run.recipe.input.size, "the member")
-    network = OpenVinoNetwork(converted, run.precision, torch.get_num_threads())
-    return lambda x: network.run(x)[0]
 
 
 def _stack(pixels: NDArray[np.uint8], how: Input, device: torch.device) -> Tensor:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from training.dataset import Labelled
     from training.fit import Run
     from training.metrics import Bootstrap, Sample
+    from training.predict import Ask
 
     Steps: TypeAlias = Sequence[tuple[str, Mapping[str, Any]]]
 
@@ -53,8 +54,11 @@ def report(run: Run, own: Labelled, loaded: Bundle, photos: int = PHOTOS) -> dic
     rounds = evaluate.SMOKE_ROUNDS if run.smoke else evaluate.ROUNDS
     draws = metrics.bootstrap(own.lesions(rows), rounds, evaluate.SEED)
     cleanings = cleanings_of(run.recipe.steps)
+    members = [predict.ready(member, run, len(rows)) for member in loaded.members]
     p = {
-        (kind, name): _judge(run, own, loaded, rows, kind, steps)
+        (kind, name): temper(
+            _judge(run, own, members, rows, kind, steps), loaded.manifest.temperature
+        )
         for kind in degrade.KINDS
         for name, steps in cleanings.items()
     }
@@ -83,9 +87,9 @@ def cleanings_of(steps: Steps) -> dict[str, Steps]:
 
 
 def _judge(
-    run: Run, own: Labelled, loaded: Bundle, rows: list[int], kind: str, steps: Steps
+    run: Run, own: Labelled, members: Sequence[Ask], rows: list[int], kind: str, steps: Steps
 ) -> NDArray[np.float64]:
-    """Return the calibrated mean of the members, n × columns, of photos as they stand."""
+    """Return the mean of the members, n × columns, of photos as they stand."""
     how = run.recipe.input
     sources = {name: Source(run.data, name) for name in {own.records[i].source for i in rows}}
     squares = np.empty((len(rows), how.size, how.size, 3), np.uint8)
@@ -93,8 +97,10 @@ def _judge(
         record = own.records[row]
         worse = degrade.degrade(kind, sources[record.source].pixels(record.path), seed=row)
         squares[at] = preprocessing.to_square(preprocessing.apply(worse, steps), how.size)
-    opinions = [predict.plain(member, squares, run) for member in loaded.members]
-    return temper(np.mean(opinions, axis=0), loaded.manifest.temperature)
+    mean: NDArray[np.float64] = np.mean(
+        [predict.plain(ask, squares, run) for ask in members], axis=0
+    )
+    return mean
 
 
 def _row(

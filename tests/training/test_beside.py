@@ -22,9 +22,32 @@ def made(by: str | None, auc: float) -> Manifest:
 def test_the_flattering_figures_stand_beside_the_honest_ones(own: str | None) -> None:
     found = beside.put(made(own, 0.93), made("image", 0.98))
 
-    assert found.metrics["test"]["malignant_auc"]["value"] == 0.93
-    assert found.metrics[beside.KEY]["malignant_auc"]["value"] == 0.98
-    assert "confusion" not in found.metrics[beside.KEY]
+    told = found.metrics[beside.KEY]
+    assert told["by_lesion"]["malignant_auc"]["value"] == 0.93
+    assert told["by_image"]["malignant_auc"]["value"] == 0.98
+    assert "confusion" not in told["by_image"]
+
+
+def test_one_member_split_by_image_stands_beside_one_member_split_by_lesion() -> None:
+    own = made("lesion", 0.93)
+    own.metrics["test"]["members"] = [{"malignant_auc": 0.91}, {"malignant_auc": 0.92}]
+    two = replace(own, classifier=replace(own.classifier, members=own.classifier.members * 2))
+
+    told = beside.put(two, made("image", 0.98)).metrics[beside.KEY]
+
+    assert told["members"] == 1
+    assert told["by_lesion"] == {"malignant_auc": {"value": 0.91}}
+
+
+def test_ensembles_of_other_sizes_do_not_stand_beside_each_other() -> None:
+    one, other = made("lesion", 0.93), made("image", 0.98)
+    one, other = (
+        replace(m, classifier=replace(m.classifier, members=m.classifier.members * n))
+        for m, n in ((one, 5), (other, 2))
+    )
+
+    with pytest.raises(RecipeError, match="as many, or one"):
+        beside.put(one, other)
 
 
 @pytest.mark.parametrize(("own", "other"), [("image", "image"), ("lesion", "lesion")])
