@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from benchmarks import machine, material, naive
+from benchmarks.photos import draw_photos, read_photos
 from inference_worker import engines
 from inference_worker.bundle import load
 from inference_worker.engine_options import Options
@@ -62,9 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     torch.set_num_threads(engines.threads())
     photos = (
-        material.read_photos(options.photos, options.count)
-        if options.photos
-        else material.draw_photos(options.count)
+        read_photos(options.photos, options.count) if options.photos else draw_photos(options.count)
     )
     if not photos:
         sys.exit(f"error: no .jpg or .png in {options.photos}")

@@ -1,13 +1,10 @@
-"""What is measured: bundles of any network, and photos drawn by code or read from a folder."""
+"""The bundles that are measured: any network, with random weights."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import cv2
-import numpy as np
 import torch
-from PIL import Image
 
 from inference_worker import bundle, manifest
 from inference_worker.architectures import build_classifier, build_segmenter
@@ -17,14 +14,11 @@ from inference_worker.verdict import CLASSES
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from inference_worker.pixels import Pixels
-
 NINE: Final = (
     *("identity", "hflip", "vflip", "hvflip"),
     *("rot90", "rot180", "rot270", "centre95", "reflect105"),
 )
 _SEEDS: Final = (42, 123, 456, 789, 2025)
-_SUFFIXES: Final = {".jpg", ".jpeg", ".png"}
 
 
 def write_bundle(
@@ -75,31 +69,3 @@ def write_bundle(
     )
     bundle.write_manifest(folder, described)
     return folder
-
-
-def read_photos(folder: Path, count: int) -> list[Pixels]:
-    """Return the first `count` photos in `folder`, uint8 height × width × 3. Raises OSError."""
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)[:count]
-    photos = []
-    for path in files:
-        with Image.open(path) as image:
-            photos.append(np.asarray(image.convert("RGB")))
-    return photos
-
-
-def draw_photos(count: int) -> list[Pixels]:
-    """Draw `count` lesions of several sizes at 600 × 450 px, every other one hairy."""
-    return [_draw(number) for number in range(count)]
-
-
-def _draw(number: int) -> Pixels:
-    rng = np.random.default_rng(number)
-    grain = rng.normal(0, 5, (450, 600, 1))
-    pixels = np.clip(np.array([222, 178, 160]) + grain, 0, 255).astype(np.uint8)
-    axes = tuple(int(axis) for axis in rng.integers(50, 150, 2))
-    colour = tuple(int(value) for value in rng.integers((80, 40, 30), (150, 90, 70)))
-    cv2.ellipse(pixels, (300, 225), axes, number * 30, 0, 360, colour, -1, cv2.LINE_AA)
-    for _ in range(12 * (number % 2)):
-        start, end = ((int(x), y) for x, y in zip(rng.integers(0, 600, 2), (0, 449), strict=True))
-        cv2.line(pixels, start, end, (35, 22, 18), 3, cv2.LINE_AA)
-    return pixels

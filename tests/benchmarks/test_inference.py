@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks import inference, machine, material, naive
+from benchmarks import inference, machine, material, naive, photos
 from inference_worker.bundle import load
 from inference_worker.pipeline import Pipeline
 
@@ -36,7 +36,7 @@ def test_the_last_line_is_one_object_with_every_figure(capsys: pytest.CaptureFix
 def test_the_plain_reference_and_the_pipeline_agree(tmp_path: object) -> None:
     folder = material.write_bundle(tmp_path, "mobilenetv2_050", members=2, side=64, views=9)
     bundle = load(folder)
-    pixels = material.draw_photos(1)[0]
+    pixels = photos.draw_photos(1)[0]
     answer = naive.judge(bundle, pixels)
     said = Pipeline(bundle).run(pixels, always_classify=True).classification
     assert answer.p_malignant == pytest.approx(said.p_malignant, abs=1e-5)
@@ -45,7 +45,7 @@ def test_the_plain_reference_and_the_pipeline_agree(tmp_path: object) -> None:
 
 
 def test_drawn_photos_differ_and_are_the_same_next_time() -> None:
-    first, again = material.draw_photos(3), material.draw_photos(3)
+    first, again = photos.draw_photos(3), photos.draw_photos(3)
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
     assert not np.array_equal(first[0], first[1])
 
