@@ -7,6 +7,9 @@ const say = form.dataset;
 const list = form.querySelector("[data-files]");
 const template = document.querySelector("[data-file-template]");
 const sendButton = form.querySelector("[data-send]");
+// Both stand in the button; the style sheet shows the one that fits the choice about the photo.
+const sendWords = form.querySelector("[data-send-words]");
+const sendHuman = form.querySelector("[data-send-human]");
 const dropzone = form.querySelector("[data-dropzone]");
 const status = form.querySelector("[data-status]");
 const inputs = form.querySelectorAll('input[type="file"]');
@@ -61,7 +64,8 @@ function refresh() {
   list.classList.toggle("files--one", rows.length === 1);
   dropzone.classList.toggle("dropzone--filled", rows.length > 0);
   form.querySelector("[data-check]").hidden = open.length === 0;
-  sendButton.textContent = open.length > 1 ? say.saySendMany : say.saySendOne;
+  sendWords.textContent = open.length > 1 ? say.saySendMany : say.saySendOne;
+  sendHuman.textContent = open.length > 1 ? say.sayHumanMany : say.sayHumanOne;
   sendButton.setAttribute("aria-disabled", String(sending));
 }
 

@@ -18,12 +18,16 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.error import HTTPError
 
 import numpy as np
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.e2e.product import free_port
+
+if TYPE_CHECKING:
+    from accounts.models import User
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = os.environ.get("CHROMIUM") or "/usr/bin/chromium"
@@ -35,9 +39,15 @@ CHROMIUM_ARGS = [
 ]
 PASSWORD = "correct horse battery staple"
 # Whose page it is, by the beginning of the picture's name; the rest are the patient's.
-PEOPLE = {"out-": None, "doctor-": "bea@example.org", "admin-": "cleo@example.org"}
+PEOPLE = {
+    "out-": None,
+    "doctor-": "bea@example.org",
+    "admin-": "cleo@example.org",
+    "passkey-": "dora@example.org",
+}
 PATIENT = "ana@example.org"
 STARTS_WITHIN = 180  # s
+LONG = 24 * 3600  # s
 ABSENT = "00000000-0000-4000-8000-000000000000"
 
 
@@ -51,11 +61,11 @@ def main() -> int:
     parser.add_argument("--language", default="en")
     chosen = parser.parse_args()
     chosen.out.mkdir(parents=True, exist_ok=True)
-    with product() as (base, pages), sync_playwright() as playwright:
+    with product() as (base, pages, sessions), sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGS)
         for scheme in chosen.schemes:
             for width in chosen.widths:
-                take(browser, base, pages, chosen, scheme, width)
+                take(browser, base, pages, sessions, chosen, scheme, width)
         browser.close()
     return 0
 
@@ -64,6 +74,7 @@ def take(
     browser: Browser,
     base: str,
     pages: dict[str, str],
+    sessions: dict[str, str],
     chosen: argparse.Namespace,
     scheme: str,
     width: int,
@@ -86,7 +97,11 @@ def take(
         )
         page = context.new_page()
         if person is not None:
-            sign_in(page, base, person)
+            if person in sessions:
+                cookie = {"name": "sessionid", "value": sessions[person], "url": base}
+                context.add_cookies([cookie])
+            else:
+                sign_in(page, base, person)
         for name, path in own.items():
             page.goto(base + path)
             page.wait_for_load_state("networkidle" if "running" not in name else "load")
@@ -117,8 +132,11 @@ def sign_in(page: Page, base: str, email: str) -> None:
 
 
 @contextmanager
-def product() -> Iterator[tuple[str, dict[str, str]]]:
-    """Run the web server with every state in its database; yields its address and the pages."""
+def product() -> Iterator[tuple[str, dict[str, str], dict[str, str]]]:
+    """Run the web server with every state in its database.
+
+    Yields its address, the pages, and the sessions of who could sign in by a real device only.
+    """
     home = Path(tempfile.mkdtemp(prefix="dermai-s-", dir="/tmp"))
     os.environ["DERMAI_HOME"] = str(home)
     os.environ["DJANGO_SETTINGS_MODULE"] = "dermai.settings"
@@ -126,7 +144,7 @@ def product() -> Iterator[tuple[str, dict[str, str]]]:
 
     children = [subprocess.Popen(server_command(home), stdout=subprocess.DEVNULL)]
     try:
-        pages = prepare()
+        pages, sessions = prepare()
         port = free_port()
         children.append(
             subprocess.Popen(
@@ -139,7 +157,7 @@ def product() -> Iterator[tuple[str, dict[str, str]]]:
         )  # fmt: skip
         base = f"http://127.0.0.1:{port}"
         wait_for(base)
-        yield base, pages
+        yield base, pages, sessions
     finally:
         for child in reversed(children):
             child.terminate()
@@ -147,17 +165,25 @@ def product() -> Iterator[tuple[str, dict[str, str]]]:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def prepare() -> dict[str, str]:
-    """Fill the database and collect the static files; returns a path for each picture's name."""
+def prepare() -> tuple[dict[str, str], dict[str, str]]:
+    """Fill the database and collect the static files.
+
+    Returns a path for each picture's name, and open sessions by e-mail address.
+    """
     import django
 
     django.setup()
+    from allauth.account.forms import default_token_generator
+    from allauth.account.models import EmailAddress, EmailConfirmationHMAC
+    from allauth.account.utils import user_pk_to_url_str
+    from allauth.mfa.models import Authenticator
     from django.core.management import call_command
     from django.urls import reverse
 
     from accounts.care.models import CareRelationship
     from accounts.care.services import share
     from accounts.models import Role
+    from accounts.recovery import services as recovery
     from analyses import images
     from analyses.models import Analysis
     from tests import images as drawn
@@ -168,7 +194,14 @@ def prepare() -> dict[str, str]:
     call_command("collectstatic", verbosity=0, interactive=False)
     person = make_user("ana", password=PASSWORD)
     doctor = make_user("bea", role=Role.DERMATOLOGIST, password=PASSWORD)
-    make_user("cleo", role=Role.ADMIN, password=PASSWORD)
+    admin = make_user("cleo", role=Role.ADMIN, password=PASSWORD)
+    keyed = make_user("dora", password=PASSWORD)
+    passkey = Authenticator.objects.create(
+        user=keyed, type=Authenticator.Type.WEBAUTHN, data={"name": "My telephone"}
+    )
+    removal = recovery.ask(email=keyed.email, by=admin)
+    address = EmailAddress.objects.create(user=person, email=person.email, primary=True)
+    reset_key = default_token_generator.make_token(person)
     share(patient=person, reference=doctor.email, scope=CareRelationship.Scope.EVERYTHING)
     states = seed(person)
     held = states["result-held"]
@@ -182,9 +215,19 @@ def prepare() -> dict[str, str]:
         "out-login": reverse("account_login"),
         "out-signup": reverse("account_signup"),
         "out-reset": reverse("account_reset_password"),
+        "out-mailed-reset": reverse(
+            "account_reset_password_from_key",
+            kwargs={"uidb36": user_pk_to_url_str(person), "key": reset_key},
+        ),
+        "out-mailed-confirmation": reverse(
+            "account_confirm_email", args=[EmailConfirmationHMAC(address).key]
+        ),
+        "out-mailed-removal": recovery.link_of(removal),
+        "out-mailed-removal-over": reverse("accounts:confirm_reset_by_mail", args=["no-such"]),
         "home": reverse("home"),
         "dashboard": reverse("analyses:dashboard"),
         "upload": reverse("analyses:upload"),
+        "upload-human": reverse("analyses:upload") + "?hold=human_only",
         "history": reverse("analyses:list"),
         "history-compact": reverse("analyses:list") + "?density=compact",
         "history-none": reverse("analyses:list") + "?show=pending",
@@ -206,6 +249,9 @@ def prepare() -> dict[str, str]:
         "api-docs": reverse("api-docs"),
         "styleguide": reverse("styleguide"),
         "not-found": reverse("analyses:detail", args=[ABSENT]),
+        "passkey-list": reverse("mfa_list_webauthn"),
+        "passkey-rename": reverse("mfa_edit_webauthn", args=[passkey.pk]),
+        "passkey-remove": reverse("mfa_remove_webauthn", args=[passkey.pk]),
         "doctor-patients": reverse("accounts:patients"),
         "doctor-worklist": reverse("analyses:worklist"),
         "doctor-history": reverse("analyses:list"),
@@ -217,9 +263,27 @@ def prepare() -> dict[str, str]:
         "admin-resets": reverse("accounts:resets"),
         "admin-audit": reverse("accounts:audit"),
     }
-    return pages | {
+    results = {
         name: reverse("analyses:detail", args=[analysis.pk]) for name, analysis in states.items()
     }
+    return pages | results, {keyed.email: session_of(keyed)}
+
+
+def session_of(user: User) -> str:
+    """Open a session as if `user` had just shown a passkey, which no picture can do."""
+    from allauth.account.internal.flows import login
+    from django.test import Client
+
+    user.refresh_from_db()
+    client = Client()
+    client.force_login(user)
+    session = client.session
+    # Later than any picture: the pages of factors ask anew after some minutes.
+    shown = {"method": "mfa", "at": time.time() + LONG}
+    session[login.AUTHENTICATION_METHODS_SESSION_KEY] = [shown]
+    session[login._AUTHENTICATION_METHODS_USER_SESSION_KEY] = str(user.pk)
+    session.save()
+    return str(session.session_key)
 
 
 def wait_for(base: str) -> None:

@@ -179,6 +179,28 @@ def test_without_scripts_a_photo_is_sent_and_its_result_found(
     context.close()
 
 
+@pytest.mark.parametrize("scripts", [True, False])
+def test_the_button_says_who_will_look_at_the_photo(
+    chromium: Browser, product: Product, photo: Path, scripts: bool
+) -> None:
+    context = chromium.new_context(base_url=product.base, java_script_enabled=scripts)
+    page = context.new_page()
+    sign_up(page)
+    page.goto("/analyses/new/")
+    assert page.locator("[data-send]").inner_text() == "Send for analysis"
+
+    page.locator("[name=hold_kind][value=human_only]").check()
+
+    assert page.locator("[data-send]").inner_text() == "Send to a human"
+    assert page.get_by_role("button", name="Send to a human", exact=True).is_visible()
+    if scripts:
+        page.locator("#id_image").set_input_files([str(photo), str(photo)])
+        assert page.locator("[data-send]").inner_text() == "Send all to a human"
+    page.goto("/analyses/new/?hold=human_only")
+    assert page.locator("[data-send]").inner_text() == "Send to a human"
+    context.close()
+
+
 def test_the_keyboard_alone_suffices(page: Page, photo: Path) -> None:
     email = sign_up(page)
     page.context.clear_cookies()
