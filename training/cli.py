@@ -88,7 +88,9 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
 
 def _compare(arguments: argparse.Namespace) -> None:
-    first, second = (_open(arguments, one, None) for one in (arguments.bundle, arguments.other))
+    first, second = (
+        _open(arguments, one, arguments.recipe) for one in (arguments.bundle, arguments.other)
+    )
     found = compare.compare(
         (first[0].manifest, rate_bundle.judge(*first)),
         (second[0].manifest, rate_bundle.judge(*second)),
@@ -131,6 +133,8 @@ def _export_run(run: Run, sha256: str, arguments: argparse.Namespace) -> None:
 
 def _run(arguments: argparse.Namespace) -> tuple[Run, str]:
     recipe, sha256 = recipes.load(arguments.recipe)
+    if arguments.by_image:
+        recipe = recipes.by_image(recipe)
     if arguments.smoke:
         recipe = recipes.smoke(recipe)
     team, device = parallel.join(_device())
@@ -189,6 +193,11 @@ def _add_making(commands: Commands) -> None:
     for command, run in ((fit, _fit), (export_, _export)):
         command.add_argument("recipe", help="a name in training/recipes, or a .yaml file")
         command.add_argument("--smoke", action="store_true", help="every line, on 32 photos")
+        command.add_argument(
+            "--by-image",
+            action="store_true",
+            help="the first member alone, split photo by photo: to be put --beside the honest one",
+        )
         command.add_argument("--bundle", type=Path, help="where to (default OUT/bundle)")
         command.add_argument(
             "--beside", type=Path, help="a bundle of the same recipe, split by image"
@@ -212,7 +221,6 @@ def _add_measuring(commands: Commands) -> None:
         _add_places(command)
         if run is _compare:
             command.add_argument("other", type=Path, help="the other bundle's folder")
-            continue
         command.add_argument("--recipe", help="its recipe (default: the one that it names)")
         if run is _robustness:
             command.add_argument("--photos", type=int, default=robustness.PHOTOS)

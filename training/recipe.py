@@ -211,6 +211,19 @@ def load(name_or_path: str) -> tuple[Recipe, str]:
     return recipe, hashlib.sha256(content).hexdigest()
 
 
+def by_image(recipe: Recipe) -> Recipe:
+    """Return the recipe's first member alone, split photo by photo: to show how that flatters."""
+    return replace(
+        recipe,
+        split=replace(recipe.split, by="image"),
+        seeds=recipe.seeds[:1],
+        variants=tuple(
+            replace(variant, members=(0,)) for variant in recipe.variants if 0 in variant.members
+        ),
+        segmenter=None,
+    )
+
+
 def smoke(recipe: Recipe) -> Recipe:
     """Return the recipe with every stage cut to a step or two at 64 px, and two members."""
     segmenter = recipe.segmenter

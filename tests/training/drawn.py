@@ -17,11 +17,17 @@ activation: softmax
 class_map: {akiec: [akiec], bcc: [bcc], bkl: [bkl], df: [df], mel: [mel], nv: [nv], vasc: [vasc]}
 input: {size: 64}
 cache_size: 64
+storage: int8
 preprocessing: [{step: hair}]
 views: [identity, hvflip, rot180]
 seeds: [1, 2]
 split: {test_share: 0.34, folds: 2}
-data: {crops: ham10000_224, crop_share: 0.2, partial: isic2017, partial_share: 0.2}
+data:
+  crops: ham10000_224
+  crop_share: 0.2
+  partial: isic2017
+  partial_share: 0.2
+  unseen: isic2020
 schedule: {stages: [{size: 64, epochs: 1, images: 16}]}
 segmenter:
   architecture: {name: "unet:resnet18", decoder_channels: [16, 16, 8, 8, 8]}

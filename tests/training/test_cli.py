@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 
 import pytest
+import safetensors.torch
+import torch
 
 from inference_worker import bundle
 from inference_worker.pipeline import Pipeline
@@ -81,6 +83,44 @@ def test_a_bundle_measured_again_from_disk_has_the_same_figures(run: Path, tmp_p
     assert again["malignant_auc"]["value"] == pytest.approx(exported["malignant_auc"]["value"])
     after = exported["calibration"]["after"]
     assert again["calibration"]["after"]["nll"] == pytest.approx(after["nll"], abs=1e-5)
+
+
+def test_the_bundle_says_how_its_weights_and_its_temperature_were_kept(run: Path) -> None:
+    made = bundle.load_manifest(run / "run" / "bundle")[0]
+
+    assert made.metrics["sharpening"]["data"] == "isic2020"
+    assert made.metrics["sharpening"]["n"] == 8
+    assert 1 <= made.metrics["sharpening"]["ratio"] <= 2
+    assert made.metrics["evaluated_in"] == "float32"
+    weights = safetensors.torch.load_file(run / "run/bundle/member-0.safetensors")
+    assert any(tensor.dtype == torch.int8 for tensor in weights.values())
+
+
+def test_a_bundle_compared_with_itself_is_no_better_and_no_worse(run: Path, tmp_path: Path) -> None:
+    folder = str(run / "run" / "bundle")
+    recipe = ["--recipe", str(run / "drawn.yaml"), "--threads", "1"]
+    paths = ["--data", str(run / "data"), "--out", str(tmp_path)]
+
+    assert main(["compare", folder, folder, *recipe, *paths]) == 0
+
+    found = json.loads((tmp_path / "compare.json").read_text())["figures"]
+    assert found["malignant_auc"]["difference"] == {"value": 0.0, "ci": [0.0, 0.0]}
+    assert "| malignant_auc |" in (tmp_path / "compare.md").read_text()
+
+
+def test_a_member_on_a_split_by_image_stands_beside_the_first(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "data").symlink_to(run / "data")
+    (tmp_path / "drawn.yaml").symlink_to(run / "drawn.yaml")
+    assert command(tmp_path, "fit", "--smoke", "--by-image") == 0
+    leaking = tmp_path / "run" / "bundle"
+    assert bundle.load_manifest(leaking)[0].training["split"]["by"] == "image"
+    places = ["--bundle", str(tmp_path / "beside"), "--evidence", str(tmp_path / "card/evidence")]
+
+    assert command(run, "export", "--smoke", "--beside", str(leaking), *places) == 0
+
+    told = bundle.load_manifest(tmp_path / "beside")[0].metrics["image_random"]
+    assert told["members"] == 1
+    assert "image-random split flatters" in (tmp_path / "card/model-card.md").read_text()
 
 
 def test_a_bundle_is_not_measured_on_data_that_split_otherwise(

@@ -39,6 +39,8 @@ def test_the_starter_recipe_trains_five_members_with_nine_views() -> None:
         ("{step: hair}", "{step: hair, params: {colour: 1}}", "colour"),
         ("rot180]", "rot45]", "rot45"),
         ("crop_share: 0.2", "crop_share: 0.9", "no labelled photos"),
+        ("unseen: isic2020", "unseen: isic2017", "'isic2017' is trained on"),
+        ("storage: int8", "storage: int4", "int4"),
         ("mel: [mel]", "mel: [melanoma]", "class_map"),
         ("activation: softmax", "activation: relu", "relu"),
         ("name: drawn", "name: [", "while parsing"),
