@@ -12,15 +12,24 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+if TYPE_CHECKING:
+    from pytest_django.fixtures import SettingsWrapper
+
 CLIENT_ID = "dermai"
 CLIENT_SECRET = "a secret of the hospital"
 Claims = dict[str, Any]
+ALICE: Claims = {
+    "sub": "4711",
+    "email": "alice@hospital.example",
+    "email_verified": True,
+    "name": "Alice Alder",
+}
 
 
 class Provider:
@@ -162,3 +171,18 @@ def browse(target: str) -> str:
         return str(answer.headers["Location"])
     finally:
         connection.close()
+
+
+def configure(settings: SettingsWrapper, provider: Provider) -> None:
+    """Set `provider` up, as the environment would."""
+    kinds = settings.SOCIALACCOUNT_PROVIDERS["openid_connect"]
+    app = {
+        "provider_id": "hospital",
+        "name": "St. Mary's",
+        "client_id": CLIENT_ID,
+        "secret": CLIENT_SECRET,
+        "settings": {"server_url": f"{provider.issuer}/.well-known/openid-configuration"},
+    }
+    settings.OIDC_ISSUER = provider.issuer
+    settings.OIDC_SIGNUP = "invited"
+    settings.SOCIALACCOUNT_PROVIDERS = {"openid_connect": {**kinds, "APPS": [app]}}
