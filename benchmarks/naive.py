@@ -78,7 +78,7 @@ def judge(bundle: Bundle, pixels: Pixels) -> Answer:
 
 
 def _read(cleaned: Pixels, how: Input) -> torch.Tensor:
-    return to_tensor(preprocessing.to_square(cleaned, how.size), how, _CPU)
+    return to_tensor(preprocessing.to_square(cleaned, how.size, via=how.via), how, _CPU)
 
 
 def _cam(

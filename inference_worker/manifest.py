@@ -19,6 +19,7 @@ AGGREGATES: Final = ("malignant", "melanoma")
 """What a class map may name beside the seven classes, for a bundle that knows no more."""
 
 _HASH_LENGTH: Final = 64
+_MAX_VIA: Final = 2048  # px
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,8 @@ class Input:
     """What a network sees: `size` px square, x / `scale`, then (x − `mean`) / `std` per channel.
 
     `mean` and `std` are in the channel order that the network takes. `crop` "full": the whole
-    frame, cut to at most 4:3 and squashed.
+    frame, cut to at most 4:3 and squashed; by way of `via` px where that is given, the side at
+    which photos were kept while training: what is shrunk twice is softer than shrunk once.
     """
 
     size: int
@@ -67,10 +69,13 @@ class Input:
     crop: Literal["full"] = "full"
     channel_order: Literal["RGB", "BGR"] = "RGB"
     scale: float = 255.0
+    via: int = 0
 
     def __post_init__(self) -> None:
         if self.size <= 0 or self.scale <= 0 or min(self.std) <= 0:
             raise ValueError("size, scale and std must be positive")
+        if self.via and not self.size <= self.via <= _MAX_VIA:
+            raise ValueError(f"via {self.via} must lie between size {self.size} and {_MAX_VIA}")
 
 
 @dataclass(frozen=True, slots=True)

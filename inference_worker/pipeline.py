@@ -218,7 +218,7 @@ class Pipeline:
         if network is None or described is None:
             return
         size = described.input.size
-        square = preprocessing.to_square(cleaned, size)
+        square = preprocessing.to_square(cleaned, size, via=described.input.via)
         logits = network.forward(to_tensor(square, described.input, self._device)[None])
         if tuple(logits.shape) != (1, 1, size, size):
             raise WrongOutputError(
@@ -273,7 +273,7 @@ class Pipeline:
     def _read(self, cleaned: Pixels) -> Tensor:
         """Return what the members see: float32 3 × size × size, normalised."""
         described = self._bundle.manifest.classifier.input
-        square = preprocessing.to_square(cleaned, described.size)
+        square = preprocessing.to_square(cleaned, described.size, via=described.via)
         return to_tensor(square, described, self._device)
 
 

@@ -251,13 +251,17 @@ def crop_box(width: int, height: int) -> tuple[float, float, float, float]:
     return left / width, top / height, right / width, bottom / height
 
 
-def to_square(pixels: Pixels, size: int) -> Pixels:
+def to_square(pixels: Pixels, size: int, *, via: int = 0) -> Pixels:
     """Cut the ends beyond 4:3 off, evenly, then squash to `size` × `size` px.
 
-    Every photo of a dermatoscope's usual shapes keeps its whole frame. Shrinking averages areas.
+    By way of `via` × `via` px, where that is given. Every photo of a dermatoscope's usual shapes
+    keeps its whole frame. Shrinking averages areas.
     """
     left, top, right, bottom = _crop(pixels.shape[1], pixels.shape[0])
-    return _resize(pixels[top:bottom, left:right], size, size)
+    square = pixels[top:bottom, left:right]
+    if via:
+        square = _resize(square, via, via)
+    return _resize(square, size, size)
 
 
 def shrink(pixels: Pixels, long_side: int) -> Pixels:

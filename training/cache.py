@@ -30,8 +30,12 @@ def photos(
     cache: Path,
     size: int,
     steps: Sequence[tuple[str, Mapping[str, Any]]],
+    via: int = 0,
 ) -> NDArray[np.uint8]:
     """Return the photos, cleaned by `steps` and squared as when serving: N × size × size × 3."""
+    if via:
+        kept = photos(records, data=data, cache=cache, size=via, steps=steps)
+        return np.stack([preprocessing.to_square(photo, size) for photo in kept])
     described = ["photos", size, [[name, dict(params)] for name, params in steps]]
     path = _path(cache, records, described)
     if not path.exists():

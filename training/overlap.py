@@ -63,7 +63,12 @@ def _overlap(
     run: Run, model: nn.Module, spec: SegmenterRecipe, records: list[Record]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     pixels = cache.photos(
-        records, data=run.data, cache=run.cache, size=spec.input.size, steps=run.recipe.steps
+        records,
+        data=run.data,
+        cache=run.cache,
+        size=spec.input.size,
+        steps=run.recipe.steps,
+        via=spec.input.via,
     )
     truth = cache.masks(records, data=run.data, cache=run.cache, size=SIDE)
     dice, iou = [], []

@@ -97,6 +97,7 @@ def photos(run: Run, records: Sequence[Record]) -> NDArray[np.uint8]:
         cache=run.cache,
         size=run.recipe.input.size,
         steps=run.recipe.steps,
+        via=run.recipe.input.via,
     )
 
 

@@ -38,7 +38,9 @@ def ood_report(
         drawn = [impostors.draw(kind, seed) for seed in range(_IMPOSTORS)]
         squares = np.stack(
             [
-                preprocessing.to_square(preprocessing.apply(one, run.recipe.steps), how.size)
+                preprocessing.to_square(
+                    preprocessing.apply(one, run.recipe.steps), how.size, via=how.via
+                )
                 for one in drawn
             ]
         )

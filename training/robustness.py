@@ -96,7 +96,8 @@ def _judge(
     for at, row in enumerate(tqdm(rows, desc=f"{kind}", unit="photo", mininterval=10)):
         record = own.records[row]
         worse = degrade.degrade(kind, sources[record.source].pixels(record.path), seed=row)
-        squares[at] = preprocessing.to_square(preprocessing.apply(worse, steps), how.size)
+        cleaned = preprocessing.apply(worse, steps)
+        squares[at] = preprocessing.to_square(cleaned, how.size, via=how.via)
     mean: NDArray[np.float64] = np.mean(
         [predict.plain(ask, squares, run) for ask in members], axis=0
     )
