@@ -36,10 +36,14 @@ def is_linked(user: User) -> bool:
     return bool(SocialAccount.objects.filter(user=user, provider=PROVIDER).exists())
 
 
-def refuse(request: HttpRequest, words: str, *, why: str) -> HttpResponse:
-    """Note a refusal in the log and the trail, and send the person to the sign-in with `words`."""
+def refuse(request: HttpRequest, words: str, *, why: str, trace: bool = True) -> HttpResponse:
+    """Note a refusal in the log, and send the person to the sign-in with `words`.
+
+    With `trace` it stands in the trail too: not what anybody can cause by opening an address.
+    """
     logger.warning("a sign-in through the hospital was refused: %s", why)
-    record(Action.SIGN_IN_FAILED, actor=None, details={"by": PROVIDER})
+    if trace:
+        record(Action.SIGN_IN_FAILED, actor=None, details={"by": PROVIDER})
     messages.error(request, words)
     return redirect("account_login")
 
@@ -131,17 +135,21 @@ class HospitalAccounts(DefaultSocialAccountAdapter):  # type: ignore[misc]  # un
         if error == AuthError.CANCELLED:
             messages.info(request, _("You did not sign in."))
             raise ImmediateHttpResponse(redirect("account_login"))
-        raise ImmediateHttpResponse(failed(request, provider.name, exception))
+        # Without an exception nobody has asked us anything: the state was not ours, or is spent.
+        answer = failed(request, provider.name, exception, trace=exception is not None)
+        raise ImmediateHttpResponse(answer)
 
 
-def failed(request: HttpRequest, name: str, error: Exception | None) -> HttpResponse:
+def failed(
+    request: HttpRequest, name: str, error: Exception | None, *, trace: bool = True
+) -> HttpResponse:
     """Answer a provider that gave no answer, or one that does not hold."""
     from accounts.oidc.provider import ProviderError
 
     # Only our own words: others may quote what the provider sent.
     why = str(error) if isinstance(error, ProviderError) else type(error).__name__
     words = _("Signing in through %s did not work. Try again.") % name
-    return refuse(request, words, why=why)
+    return refuse(request, words, why=why, trace=trace)
 
 
 def _require_answer(request: HttpRequest, sociallogin: SocialLogin) -> None:

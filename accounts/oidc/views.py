@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import secrets
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from allauth.account.utils import get_next_redirect_url
+from allauth.core.internal import ratelimit
 from allauth.socialaccount.adapter import get_adapter
 from allauth.socialaccount.internal.flows import signup as flow
 from allauth.socialaccount.models import SocialApp
@@ -37,6 +38,14 @@ if TYPE_CHECKING:
     from accounts.oidc.provider import HospitalProvider
 
 
+# Each may cost a request to the provider, and wait for it. A clinic may share one address.
+RATES: Final = {"hospital_sign_in": "120/m/ip"}
+
+
+class TooOftenError(Exception):
+    """More sign-ins were begun from one address than a clinic begins. Wait a minute."""
+
+
 class ConsentForm(PlainForm):
     """What a new patient has to agree to. Name and address come from the hospital."""
 
@@ -50,6 +59,8 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     provider = _provider(request)
     if request.user.is_authenticated:
         return redirect(settings.LOGIN_REDIRECT_URL)
+    if not ratelimit.consume(request, app="dermai", action="hospital_sign_in", config=RATES):
+        return failed(request, provider.name, TooOftenError(), trace=False)
     return _send(request, provider)
 
 
@@ -143,6 +154,6 @@ def _send(request: HttpRequest, provider: HospitalProvider, *, fresh: bool = Fal
             auth_params=asked,
         )
     except OAuth2Error as error:
-        return failed(request, provider.name, error)
+        return failed(request, provider.name, error, trace=False)
     context = {"hospital": provider.name, "target": answer.url}
     return render(request, "accounts/oidc/going.html", context)

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from django.test import Client
 
 from accounts.models import Role, User
+from accounts.oidc import views
 from accounts.people import create_account
 from tests.accounts.through_hospital import (
     LOGIN,
@@ -162,7 +163,7 @@ def test_user_information_counts_for_the_same_person_only(
 def test_the_answer_to_another_browser_opens_nothing(client: Client, hospital: Provider) -> None:
     create_account(email=ALICE["email"], role=Role.PATIENT, by=None)
     start = Client().post(SIGN_IN)
-    assert was_refused(client, come_back(client, start))
+    assert was_refused(client, come_back(client, start), traced=False)
 
 
 def test_an_answer_counts_once(client: Client, hospital: Provider) -> None:
@@ -170,7 +171,7 @@ def test_an_answer_counts_once(client: Client, hospital: Provider) -> None:
     back = urlsplit(browse(target_of(client.post(SIGN_IN))))
     client.get(f"{back.path}?{back.query}")
     client.logout()
-    assert was_refused(client, client.get(f"{back.path}?{back.query}"))
+    assert was_refused(client, client.get(f"{back.path}?{back.query}"), traced=False)
 
 
 @pytest.mark.parametrize(
@@ -186,7 +187,7 @@ def test_a_description_that_does_not_hold_is_refused(
     client: Client, hospital: Provider, described: Claims
 ) -> None:
     hospital.described = described
-    assert was_refused(client, client.post(SIGN_IN))
+    assert was_refused(client, client.post(SIGN_IN), traced=False)
 
 
 def test_a_provider_that_is_down_is_said_plainly(
@@ -196,8 +197,19 @@ def test_a_provider_that_is_down_is_said_plainly(
     nowhere = {"server_url": "http://127.0.0.1:1/.well-known/openid-configuration"}
     app = {**kinds["APPS"][0], "settings": nowhere}
     settings.SOCIALACCOUNT_PROVIDERS = {"openid_connect": {**kinds, "APPS": [app]}}
-    assert was_refused(client, client.post(SIGN_IN))
+    assert was_refused(client, client.post(SIGN_IN), traced=False)
     assert "Signing in through St. Mary's did not work" in told(client)
+
+
+def test_nobody_makes_the_product_ask_the_hospital_without_end(
+    client: Client, hospital: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(views.RATES, "hospital_sign_in", "2/m/ip")
+    for _try in range(2):
+        assert client.post(SIGN_IN).status_code == 200
+    assert was_refused(client, client.post(SIGN_IN), traced=False)
+    elsewhere = client.post(SIGN_IN, REMOTE_ADDR="203.0.113.9")
+    assert elsewhere.status_code == 200
 
 
 def test_who_turns_back_at_the_hospital_is_back_at_the_sign_in(

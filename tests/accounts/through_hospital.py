@@ -43,10 +43,11 @@ def who(client: Client) -> str | None:
     return str(found) if found else None
 
 
-def was_refused(client: Client, answer: Answer) -> bool:
+def was_refused(client: Client, answer: Answer, *, traced: bool = True) -> bool:
+    """Whether nobody is signed in, and the trail says so exactly where `traced`."""
     noted = AuditEvent.objects.filter(action=Action.SIGN_IN_FAILED, details__by="hospital")
     back = answer.status_code == 302 and answer["Location"] == LOGIN
-    return back and who(client) is None and noted.exists()
+    return back and who(client) is None and noted.exists() == traced
 
 
 def told(client: Client) -> str:
