@@ -27,9 +27,10 @@ class UnknownEngineError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to run a bundle; `auto` leaves the engine to what the machine has, and is float32.
+    """How to run a bundle; `auto` leaves engine and precision to what the machine has.
 
-    `cache` is the folder that keeps converted networks between starts; None keeps none.
+    An engine that is named without a precision runs in float32. `cache` is the folder that keeps
+    converted networks between starts; None keeps none.
     """
 
     engine: EngineName = "auto"

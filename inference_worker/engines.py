@@ -50,8 +50,9 @@ class Engine(Protocol):
     """One member, ready to run."""
 
     def forward(self, views: Tensor) -> tuple[Tensor, Tensor]:
-        """Return float32 logits, n × outputs, and feature map, n × channels × height × width.
+        """Return float32 logits, n × outputs, and feature map, 1 or n × channels × height × width.
 
+        The map is of the first view at least.
         `views` float32 n × 3 × side × side, normalised.
         """
         ...
@@ -83,6 +84,25 @@ class TorchEngine:
         with torch.inference_mode(), lower:
             features = self.classifier.forward_features(views)
             return self.classifier.forward_head(features).float(), features.float()
+
+
+@dataclass(frozen=True, slots=True)
+class Anchored:
+    """A member of low precision, set right by its `exact` answer to the first view.
+
+    Most of what low precision does to a photo it does to all views of it alike. So the error in the
+    logits of the first view is taken off those of every view, and the feature map returned is that
+    of the exact pass, 1 × channels × height × width. `views` are of one photo.
+    """
+
+    fast: Engine
+    exact: Engine
+
+    def forward(self, views: Tensor) -> tuple[Tensor, Tensor]:
+        """Run the member over `views`, and exactly over the first of them."""
+        logits, _ = self.fast.forward(views)
+        first, features = self.exact.forward(views[:1])
+        return logits + (first - logits[:1]), features
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +153,15 @@ def plain(bundle: Bundle) -> Engines:
 def build(bundle: Bundle, options: Options) -> Engines:
     """Return the engines that `options` ask for; `auto` is OpenVINO on a CPU, PyTorch on a GPU.
 
+    OpenVINO by `auto` is bfloat16 where the CPU has instructions for it.
     Where OpenVINO is chosen by `auto` and cannot take the bundle, PyTorch runs it.
     Raises `openvino_cache.ConversionError` where it was asked for by name.
     """
     on_cpu = next(bundle.members[0].parameters()).device.type == "cpu"
     lower = options.precision == "bfloat16"
-    if lower and on_cpu and not cpu_multiplies_bfloat16():
+    if on_cpu and options.engine == options.precision == "auto":
+        lower = cpu_multiplies_bfloat16()
+    elif lower and on_cpu and not cpu_multiplies_bfloat16():
         logger.warning("this CPU has no instructions for bfloat16: float32 would be faster")
     if options.engine == "torch" or not on_cpu:
         return _torch(bundle, lower=lower)
@@ -176,7 +199,8 @@ def _openvino(bundle: Bundle, options: Options, *, lower: bool) -> Engines:
     rungs = [Rung("openvino-float32", exact, FLOAT32_BAND), *plain(bundle).ladder]
     if lower:
         fast = tuple(
-            OpenVinoEngine(OpenVinoNetwork(models[name], "bfloat16", number)) for name in names
+            Anchored(OpenVinoEngine(OpenVinoNetwork(models[name], "bfloat16", number)), member)
+            for name, member in zip(names, exact, strict=True)
         )
         rungs.insert(0, Rung("openvino-bfloat16", fast, BFLOAT16_BAND))
     model = models.get(openvino_cache.SEGMENTER)

@@ -56,12 +56,44 @@ def test_logits_and_feature_map_are_those_of_the_plain_pass(
     for engine, reference in zip(
         fast.members, engines.plain(bundle).ladder[0].members, strict=True
     ):
-        for found, expected in zip(
-            engine.forward(views(count)), reference.forward(views(count)), strict=True
-        ):
+        logits, features = engine.forward(views(count))
+        plain_logits, plain_features = reference.forward(views(count))
+        pairs = (logits, plain_logits), (features[:1], plain_features[:1])
+        for found, expected in pairs:
             assert found.dtype == torch.float32
             assert found.shape == expected.shape
             assert (found - expected).abs().max() <= relative * expected.abs().max()
+
+
+def test_a_coarse_pass_is_set_right_by_an_exact_one_of_the_first_view(bundle: Bundle) -> None:
+    exact = engines.plain(bundle).ladder[0].members[0]
+    off = torch.linspace(-0.2, 0.2, 7)
+    coarse = Shifted(exact, off)
+
+    logits, features = engines.Anchored(coarse, exact).forward(views())
+
+    expected, plain_features = exact.forward(views())
+    assert (coarse.forward(views())[0] - expected).abs().max() > 0.1
+    assert torch.allclose(logits, expected, atol=1e-4)
+    assert torch.allclose(features, plain_features[:1], atol=1e-4)
+
+
+def test_the_map_of_a_bfloat16_answer_is_that_of_float32(bundle: Bundle, cache: Path) -> None:
+    fast, exact = ladder(bundle, "openvino-bfloat16", cache).ladder[:2]
+    for member, reference in zip(fast.members, exact.members, strict=True):
+        found, expected = member.forward(views())[1], reference.forward(views())[1][:1]
+        assert torch.allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("has", "name"), [(True, "bfloat16"), (False, "float32")])
+def test_left_to_the_machine_bfloat16_is_used_where_the_cpu_multiplies_it(
+    bundle: Bundle, cache: Path, monkeypatch: pytest.MonkeyPatch, has: bool, name: str
+) -> None:
+    monkeypatch.setattr(engines, "cpu_multiplies_bfloat16", lambda: has)
+
+    assert engines.build(bundle, parse("auto", cache=cache)).ladder[0].name == f"openvino-{name}"
+    named = engines.build(bundle, parse("openvino", cache=cache))
+    assert named.ladder[0].name == "openvino-float32"
 
 
 @pytest.mark.parametrize("name", EVERY)
