@@ -27,8 +27,9 @@ def submit(behaviour: Behaviour) -> Analysis:
 
 
 def wait_for_all(worker: Worker) -> dict[object, tuple[str, int, str]]:
-    """Return status, attempts and error of each analysis, once all have ended."""
-    wait_until(lambda: not Analysis.objects.pending().exists(), within=240, why=worker.text)
+    """Return status, attempts and error of each analysis, once all have ended and photos gone."""
+    kept = Analysis.objects.filter(image_purged_at__isnull=True)
+    wait_until(lambda: not kept.exists(), within=240, why=worker.text)
     return {row.id: (row.status, row.attempts, row.error_code) for row in Analysis.objects.all()}
 
 
