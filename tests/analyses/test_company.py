@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -87,6 +89,27 @@ class TestClaims:
         assert other is not None
         assert lifecycle.claim_company(other, most=7, worker="w2") == []
         assert all(lifecycle.claim(claim.analysis_id) is None for claim in taken)
+
+    def test_workers_that_claim_at_the_same_moment_never_share_a_photo(self) -> None:
+        ids = [make_analysis().id for _ in range(12)]
+        together = threading.Barrier(3)
+
+        def claim_as(worker: int) -> list[lifecycle.Claim]:
+            try:
+                first = lifecycle.claim(ids[worker], worker=f"w{worker}")
+                assert first is not None
+                together.wait(timeout=30)
+                return [first, *lifecycle.claim_company(first, most=5, worker=f"w{worker}")]
+            finally:
+                connection.close()
+
+        with ThreadPoolExecutor(3) as pool:
+            groups = list(pool.map(claim_as, range(3)))
+        taken = [claim.analysis_id for group in groups for claim in group]
+        assert len(taken) == len(set(taken)) == len(ids)
+        for number, group in enumerate(groups):
+            rows = Analysis.objects.filter(id__in=[claim.analysis_id for claim in group])
+            assert {row.claimed_by for row in rows} == {f"w{number}"}
 
     def test_what_was_tried_before_is_tried_alone(self) -> None:
         tried, own = make_analysis(), make_analysis()
