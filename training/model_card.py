@@ -74,6 +74,10 @@ def _facts(manifest: Manifest) -> str:
         ("Made", source),
         ("Licence", manifest.licence),
     ]
+    if precision := manifest.metrics.get("evaluated_in"):
+        off = _number(manifest.metrics["served_max_difference_of_p"])
+        how = f"in {precision}; the worker differed by at most {off} in p(malignant)"
+        rows.append(("Measured", how))
     return "## Facts\n\n" + _table(("", ""), rows)
 
 
