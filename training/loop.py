@@ -36,6 +36,7 @@ __all__ = ["BEST", "CHECKPOINT", "FINAL", "LOG", "Optimiser", "Place", "Stage", 
 CHECKPOINT: Final = "checkpoint.safetensors"
 BEST: Final = "best.safetensors"
 FINAL: Final = "final.safetensors"
+PLAN: Final = "plan.json"
 
 
 class MonitorError(ValueError):
@@ -64,13 +65,13 @@ def fit(
     """Train `task` and return the path of the weights kept, ``out/final.safetensors``.
 
     Writes a checkpoint after each epoch and a row of ``log.csv``. With `resume` it goes on from the
-    checkpoint in `out`, if there is one, and does nothing where the training had ended.
-    Raises `MonitorError`, `TrackingError`.
+    checkpoint in `out`, if there is one, and does nothing where the training had ended, unless what
+    is new in `stages` since then begins with a restart. Raises `MonitorError`, `TrackingError`.
     """
     out, team = place.out, place.team
     out.mkdir(parents=True, exist_ok=True)
     final = out / FINAL
-    if resume and final.exists():
+    if resume and final.exists() and not _goes_on(out / PLAN, stages):
         return final
     training = _Training(task, stages, optimiser, seed, place)
     if resume and (out / CHECKPOINT).exists():
@@ -81,9 +82,18 @@ def fit(
     training.run()
     if team.leads:
         training.keep(final)
-        (out / "plan.json").write_text(json.dumps([asdict(stage) for stage in stages]))
+        (out / PLAN).write_text(json.dumps([asdict(stage) for stage in stages]))
     team.wait()
     return final
+
+
+def _goes_on(path: Path, stages: Sequence[Stage]) -> bool:
+    """Tell whether the training that ended by the plan in `path` is the beginning of `stages`."""
+    ended = [
+        Stage(**{**stage, "trunk_lr": tuple(stage.get("trunk_lr", ()))})
+        for stage in json.loads(path.read_text())
+    ]
+    return ended == list(stages[: len(ended)]) and any(s.restart for s in stages[len(ended) :][:1])
 
 
 @dataclass(slots=True)
@@ -120,8 +130,8 @@ class _Training:
         layered = any(stage.layered for stage in stages)
         self.optimiser = schedule.build(self.model, spec, layered=layered)
         self.plan = schedule.plan(stages)
-        total = schedule.steps(stages, spec.batch)
-        self.rates = schedule.Rates(self.optimiser, spec, total)
+        cycles = schedule.cycles(stages, spec.batch)
+        self.rates = schedule.Rates(self.optimiser, spec, cycles)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=spec.precision == "fp16")
         self.at = _Progress()
         self.trackers: list[Tracker] = []

@@ -23,7 +23,9 @@ class Stage:
     `images` 0: as many whole batches as there are photos to train on. `train` "all", "head" alone,
     or "last": the head and the trunk's last `blocks`. `lr` is the phase's own rate, the optimiser's
     where None; `trunk_lr` are rates of the trained part of the trunk instead, cut by depth into as
-    many bands of equal depth, from the input on (discriminative rates, Howard 2018).
+    many bands of equal depth, from the input on (discriminative rates, Howard 2018). `restart`: the
+    optimiser's one cycle begins anew here (Loshchilov 2017), so that a finished training is gone on
+    with as if it had been planned so.
     """
 
     size: int
@@ -33,6 +35,7 @@ class Stage:
     blocks: int = 0
     lr: float | None = None
     trunk_lr: tuple[float, ...] = ()
+    restart: bool = False
 
     def __post_init__(self) -> None:
         if (self.train == "last") != (self.blocks > 0):
@@ -56,10 +59,11 @@ class Stage:
 class Optimiser:
     """Adam or AdamW, and how the learning rate moves.
 
-    `schedule`: "one_cycle" spans all phases: linear warm-up over `warmup` of all steps, then cosine
-    to zero. The others begin anew in each phase, the optimiser's moments too: "constant"; "cosine"
-    down to `eta_min`; "warm_restarts" (Loshchilov 2017: cycles of `t0` epochs, each `t_mult` times
-    as long); "plateau": times `factor` after `plateau` epochs without a better figure.
+    `schedule`: "one_cycle" spans all phases up to one that restarts: linear warm-up over `warmup`
+    of its steps, then cosine to zero. The others begin anew in each phase, the optimiser's moments
+    too: "constant"; "cosine" down to `eta_min`; "warm_restarts" (Loshchilov 2017: cycles of `t0`
+    epochs, each `t_mult` times as long); "plateau": times `factor` after `plateau` epochs without
+    a better figure.
 
     `monitor` names the figure of the validation part, greater is better, that is taken after each
     epoch: the weights kept are the best by it. After `early_stop` epochs without a better one a
@@ -112,9 +116,16 @@ def plan(stages: Sequence[Stage]) -> list[Epoch]:
     return found
 
 
-def steps(stages: Sequence[Stage], batch: int) -> int:
-    """Return how many steps all stages take together."""
-    return sum(stage.epochs * math.ceil(stage.images / batch) for stage in stages)
+def cycles(stages: Sequence[Stage], batch: int) -> list[int]:
+    """Return how many steps each cycle takes; a stage that restarts begins one."""
+    found: list[int] = []
+    for stage in stages:
+        steps = stage.epochs * math.ceil(stage.images / batch)
+        if stage.restart or not found:
+            found.append(steps)
+        else:
+            found[-1] += steps
+    return found
 
 
 def rate(step: int, total: int, optimiser: Optimiser) -> float:
@@ -175,10 +186,12 @@ def set_training(model: nn.Module) -> None:
 class Rates:
     """Sets the learning rates of an optimiser's groups, step by step."""
 
-    def __init__(self, optimiser: torch.optim.Optimizer, spec: Optimiser, total: int) -> None:
+    def __init__(
+        self, optimiser: torch.optim.Optimizer, spec: Optimiser, cycles: Sequence[int]
+    ) -> None:
         self._optimiser = optimiser
         self._spec = spec
-        self._total = total
+        self._cycles = cycles
         self._cosine: lr_scheduler.CosineAnnealingWarmRestarts | None = None
         self._plateau: lr_scheduler.ReduceLROnPlateau | None = None
 
@@ -205,7 +218,13 @@ class Rates:
     def set(self, step: int, epochs: float) -> None:
         """Set the rates of `step` of all, `epochs` into the phase."""
         if self._spec.schedule == "one_cycle":
-            lr = rate(step, self._total, self._spec)
+            *before, total = self._cycles
+            for steps in before:
+                if step < steps:
+                    total = steps
+                    break
+                step -= steps
+            lr = rate(step, total, self._spec)
             for group in self._optimiser.param_groups:
                 group["lr"] = lr * (group["initial_lr"] / self._spec.lr)
         elif self._cosine is not None:

@@ -190,6 +190,24 @@ def test_a_run_killed_within_an_epoch_goes_on_from_there_to_the_same_weights(
     assert left.learnt == 5
 
 
+def test_a_finished_run_goes_on_with_a_restart_as_if_it_had_been_planned(tmp_path: Path) -> None:
+    optimiser = loop.Optimiser(lr=0.05, batch=8, ema=0.8)
+    again = loop.Stage(8, 2, 24, restart=True)
+
+    def run(out: Path, *stages: loop.Stage) -> dict[str, Tensor]:
+        place = loop.Place(out, CPU)
+        return load_file(loop.fit(Blobs(), stages, optimiser, place, seed=3, resume=True))
+
+    whole = run(tmp_path / "whole", *STAGES, again)
+    first = run(tmp_path / "longer", *STAGES)
+    same = run(tmp_path / "longer", *STAGES, loop.Stage(8, 2, 24))
+    longer = run(tmp_path / "longer", *STAGES, again)
+
+    assert all(torch.equal(first[name], same[name]) for name in first)
+    assert any(not torch.equal(first[name], longer[name]) for name in first)
+    assert all(torch.equal(whole[name], longer[name]) for name in whole)
+
+
 class Counting(Blobs):
     """Blobs that count what is learnt from."""
 

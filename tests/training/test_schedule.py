@@ -22,7 +22,7 @@ def begun(stage: Stage, **more: object) -> tuple[nn.Module, torch.optim.Optimize
     network = model()
     spec = Optimiser(lr=1.0, schedule="constant", **more)  # type: ignore[arg-type]
     optimiser = schedule.build(network, spec, layered=True)
-    rates = schedule.Rates(optimiser, spec, 10)
+    rates = schedule.Rates(optimiser, spec, [10])
     rates.begin(stage)
     return network, optimiser, rates
 
@@ -137,6 +137,23 @@ def test_the_one_cycle_warms_up_and_ends_near_zero() -> None:
     assert max(rates) == pytest.approx(1.0)
     assert rates[-1] < 0.01
     assert rates[10:] == sorted(rates[10:], reverse=True)
+
+
+def test_a_restart_begins_another_cycle() -> None:
+    stages = [Stage(64, 2, 80), Stage(64, 3, 80), Stage(64, 5, 80, restart=True)]
+    assert schedule.cycles(stages, 8) == [50, 50]
+    spec = Optimiser(lr=1.0, warmup=0.1)
+    optimiser = schedule.build(model(), spec, layered=False)
+    rates = schedule.Rates(optimiser, spec, [50, 50])
+    rates.begin(stages[0])
+
+    seen = []
+    for step in range(100):
+        rates.set(step, 0.0)
+        seen.append(optimiser.param_groups[0]["lr"])
+
+    assert seen[:50] == seen[50:]
+    assert seen[49] < 0.01 < seen[50]
 
 
 def test_a_plateau_without_a_figure_is_refused() -> None:
