@@ -121,7 +121,7 @@ def test_without_a_broker_the_letter_waits_for_the_next_round(
     monkeypatch: pytest.MonkeyPatch,
     django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
 ) -> None:
-    nowhere = Celery(broker="redis://127.0.0.1:1")
+    nowhere = Celery(broker="redis://127.0.0.1:1", set_as_current=False)
     nowhere.conf.task_publish_retry = False
     monkeypatch.setattr(letters, "current_app", nowhere)
     with django_capture_on_commit_callbacks(execute=True):
