@@ -1,7 +1,7 @@
 """The figures of the same recipe on an image-random split, beside a bundle's own.
 
 HAM10000 has several photos of many lesions. Split photo by photo, as the sources do, a network is
-tested on lesions that it was trained on; how much that flatters stands in the model card.
+tested on lesions that it was trained on; whether that flatters stands in the model card.
 """
 
 from __future__ import annotations

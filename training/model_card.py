@@ -136,7 +136,8 @@ def _beside(found: dict[str, Any] | None) -> str:
     who = "One member alone, the first" if found["members"] == 1 else "The ensemble"
     text = (
         "The same recipe split photo by photo, as is common: photos of one lesion stand on both"
-        " sides. The difference is what such a split flatters, not what a patient gets."
+        " sides, and what is learnt by heart counts as known. The test parts are not the same"
+        " photos: a difference within the intervals says nothing."
         f" {who}, each on its own test part."
     )
     table = _table(("", "by lesion", "by image"), rows)
