@@ -148,8 +148,6 @@ class _Training:
             self.scaler.load_state_dict(found.more["scaler"])
         self._rng = found.rng
 
-    _rng: Tensor | None = None
-
     def run(self) -> None:
         """Train what is left of the plan."""
         begun: Stage | None = None
