@@ -22,7 +22,7 @@ def put(own: Manifest, flattered: Manifest) -> Manifest:
     """Return `own` with the figures of `flattered`, whose split was by image.
 
     Where `flattered` has one member and `own` several, it stands beside `own`'s first member, whose
-    AUCs are known by themselves. Raises `RecipeError` where it was not, or where `own`'s was.
+    figures are known by themselves. Raises `RecipeError` where it was not, or where `own`'s was.
     """
     for manifest, wanted in ((own, "lesion"), (flattered, "image")):
         # Bundles made before splits by image were there say nothing: theirs were by lesion.
@@ -40,13 +40,14 @@ def put(own: Manifest, flattered: Manifest) -> Manifest:
                 f"{flattered.name!r} has {members} members, {own.name!r} "
                 f"{len(own.classifier.members)}: as many, or one"
             )
-        honest = {name: {"value": value} for name, value in honest["members"][0].items()}
-    shared = [name for name in FIGURES if name in test and name in honest]
+        first = honest["members"][0]
+        # Bundles of an older make hold a member's figures without their intervals.
+        honest = {n: f if isinstance(f, dict) else {"value": f} for n, f in first.items()}
     found = {
         "n_images": test["n_images"],
         "n_lesions": test["n_lesions"],
         "members": members,
-        "by_lesion": {name: honest[name] for name in shared},
-        "by_image": {name: test[name] for name in shared},
+        "by_lesion": {name: honest[name] for name in FIGURES if name in honest},
+        "by_image": {name: test[name] for name in FIGURES if name in test},
     }
     return replace(own, metrics={**own.metrics, KEY: found})

@@ -63,6 +63,11 @@ def quality_limits(
 
     `photos` as they come; each is also blurred, darkened and brightened until a person could judge
     it no more. The limit lies midway between the real photos' tail and the median of the degraded.
+
+    `min_short_side` keeps its default, a constant: what a small photo lacks does not show in what
+    is measured of it, for it is measured as it comes, and a data set's photos are mostly of one
+    size, so there is no tail of real ones to fit to. 96 px is the short side of a 4:3 photo whose
+    long side is 128 px: below, even the smallest of the networks here sees only enlargement.
     """
     real = [quality.measure(photo) for photo in photos]
     blurred = [quality.measure(_blurred(photo)).sharpness for photo in photos]

@@ -22,13 +22,15 @@ _RNG: Final = "rng"
 class Position:
     """How far a training is: `epoch`, `step`, what `more` there is as plain JSON types.
 
-    `rng` is the generator's state; None in a checkpoint that has none.
+    `rng` is the state of each process's generator, processes × bytes; None in a checkpoint that has
+    none. `made_of` is what the file is to say of itself, besides.
     """
 
     epoch: int
     step: int
     more: dict[str, Any] = field(default_factory=dict)
     rng: Tensor | None = None
+    made_of: dict[str, str] = field(default_factory=dict)
 
 
 def save(
@@ -46,7 +48,8 @@ def save(
     if position.rng is not None:
         tensors[_RNG] = position.rng
     numbers = {"epoch": str(position.epoch), "step": str(position.step)}
-    _write(path, tensors, numbers | {"more": json.dumps(position.more)})
+    more = {"more": json.dumps(position.more)}
+    _write(path, tensors, position.made_of | numbers | more)
 
 
 def load(
@@ -63,20 +66,25 @@ def load(
         state.setdefault(int(index), {})[name] = tensor
     whole["state"] = state
     optimiser.load_state_dict(whole)
-    with safe_open(path, "pt") as file:
-        metadata = file.metadata()
+    metadata = read_metadata(path)
     more = json.loads(metadata.get("more", "{}"))
     return Position(int(metadata["epoch"]), int(metadata["step"]), more, tensors.get(_RNG))
 
 
-def save_weights(path: Path, model: nn.Module) -> None:
-    """Write a model's weights alone."""
-    _write(path, dict(model.state_dict()), {})
+def save_weights(path: Path, model: nn.Module, metadata: dict[str, str] | None = None) -> None:
+    """Write a model's weights alone, with what `metadata` says of them."""
+    _write(path, dict(model.state_dict()), metadata or {})
 
 
 def load_weights(path: Path, model: nn.Module) -> None:
     """Read a model's weights, strictly."""
     model.load_state_dict(load_file(path))
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Return what a file of weights says of itself."""
+    with safe_open(path, "pt") as file:
+        return dict(file.metadata() or {})
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import torch
 
-from inference_worker import engine_options
+from inference_worker import engine_options, preprocessing
 from inference_worker.bundle import BundleError, load_manifest, write_manifest
 from training import (
     beside,
@@ -22,11 +22,13 @@ from training import (
     export,
     parallel,
     rate_bundle,
+    recertify,
     robustness,
     smoke,
     tracking,
 )
 from training import recipe as recipes
+from training.ended import OtherRecipeError
 from training.fit import Run, train
 from training.loop import MonitorError
 from training.networks import InitError
@@ -47,10 +49,12 @@ _EXPECTED: Final = (
     DataError,
     InitError,
     MonitorError,
+    OtherRecipeError,
     SplitError,
     recipes.RecipeError,
     smoke.SmokeError,
     compare.OtherTestError,
+    export.ServedOtherwiseError,
     tracking.TrackingError,
 )
 
@@ -101,8 +105,31 @@ def _compare(arguments: argparse.Namespace) -> None:
 
 def _robustness(arguments: argparse.Namespace) -> None:
     loaded, run, own = _open(arguments, arguments.bundle, arguments.recipe)
-    found = robustness.report(run, own, loaded, arguments.photos)
+    found = robustness.report(run, own, loaded, arguments.photos, arguments.cleanings)
     sys.stdout.write(robustness.write(found, arguments.out))
+
+
+def _recertify(arguments: argparse.Namespace) -> None:
+    """Certify a bundle's gate anew, on request measure it too, and write its evidence anew."""
+    loaded, run, own = _open(arguments, arguments.bundle, arguments.recipe)
+    found = recertify.gate(loaded, run, own)
+    if arguments.test:
+        found = recertify.limits(loaded, found, run, own)
+        found = rate_bundle.report(found, rate_bundle.judge(loaded, run, own))
+    write_manifest(arguments.bundle, found)
+    evidence.write(found, arguments.evidence or arguments.out / "evidence")
+
+
+def _card(arguments: argparse.Namespace) -> None:
+    """Put what was measured since its export into a bundle, and write its evidence anew."""
+    found = load_manifest(arguments.bundle)[0]
+    if arguments.beside is not None:
+        found = beside.put(found, load_manifest(arguments.beside)[0])
+    if arguments.robustness is not None:
+        found = robustness.put(found, arguments.robustness)
+    found = evidence.completed(found)
+    write_manifest(arguments.bundle, found)
+    evidence.write(found, arguments.evidence)
 
 
 def _open(
@@ -117,17 +144,17 @@ def _smoke(arguments: argparse.Namespace) -> None:
     with contextlib.ExitStack() as stack:
         out = arguments.out or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         out.mkdir(parents=True, exist_ok=True)
+        total = 0.0
         for name in arguments.recipes or recipes.names():
             passed = smoke.run(name, arguments.data, out, arguments.threads)
             sys.stdout.write(f"{passed.name}: {passed.seconds:.0f} s\n")
+            total += passed.seconds
+        sys.stdout.write(f"all: {total:.0f} s\n")
 
 
 def _export_run(run: Run, sha256: str, arguments: argparse.Namespace) -> None:
     folder = arguments.bundle or arguments.out / "bundle"
     found = export.export(run, sha256, folder)
-    if arguments.beside is not None:
-        found = beside.put(found, load_manifest(arguments.beside)[0])
-        write_manifest(folder, found)
     evidence.write(found, arguments.evidence or arguments.out / "evidence")
 
 
@@ -162,6 +189,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     _add_making(commands)
     _add_measuring(commands)
+    _add_card(commands)
     small = commands.add_parser("smoke", help="every line of every recipe, on a few photos")
     small.add_argument("recipes", nargs="*", help="recipes (default: all)")
     small.add_argument("--data", type=Path, help="data sets; those not there are drawn")
@@ -196,12 +224,9 @@ def _add_making(commands: Commands) -> None:
         command.add_argument(
             "--by-image",
             action="store_true",
-            help="the first member alone, split photo by photo: to be put --beside the honest one",
+            help="the first member alone, split photo by photo: to be put beside the honest one",
         )
         command.add_argument("--bundle", type=Path, help="where to (default OUT/bundle)")
-        command.add_argument(
-            "--beside", type=Path, help="a bundle of the same recipe, split by image"
-        )
         command.add_argument("--evidence", type=Path, help="where to (default OUT/evidence)")
         command.set_defaults(run=run)
         _add_places(command)
@@ -213,6 +238,7 @@ def _add_measuring(commands: Commands) -> None:
         _evaluate: ("evaluate", "measure a bundle on its test part"),
         _compare: ("compare", "tell two bundles apart on one test part"),
         _robustness: ("robustness", "measure a bundle on worse photos"),
+        _recertify: ("recertify", "certify a bundle's gate anew, without training it"),
     }
     for run, (name, text) in helps.items():
         command = commands.add_parser(name, help=text)
@@ -224,6 +250,26 @@ def _add_measuring(commands: Commands) -> None:
         command.add_argument("--recipe", help="its recipe (default: the one that it names)")
         if run is _robustness:
             command.add_argument("--photos", type=int, default=robustness.PHOTOS)
+            command.add_argument(
+                "--cleanings",
+                nargs="*",
+                choices=preprocessing.NAMES,
+                help="steps to judge the worth of; none is fastest (default: all)",
+            )
+        if run is _recertify:
+            command.add_argument("--evidence", type=Path, help="where to (default OUT/evidence)")
+            command.add_argument(
+                "--test", action="store_true", help="take every figure of the test part anew too"
+            )
+
+
+def _add_card(commands: Commands) -> None:
+    command = commands.add_parser("card", help="write a bundle's evidence and model card anew")
+    command.add_argument("bundle", type=Path, help="a bundle's folder")
+    command.add_argument("--beside", type=Path, help="a bundle of the same recipe, split by image")
+    command.add_argument("--robustness", type=Path, help="the robustness.json of this bundle")
+    command.add_argument("--evidence", type=Path, required=True, help="where to")
+    command.set_defaults(run=_card, threads=os.cpu_count())
 
 
 def _add_places(command: argparse.ArgumentParser) -> None:

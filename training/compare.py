@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from training import evaluate, gate, metrics
+from training import evaluate, gate, markdown, metrics
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,16 +74,19 @@ def write(found: dict[str, Any], folder: Path) -> str:
     plain = metrics.plain(found)
     (folder / "compare.json").write_text(json.dumps(plain, indent=1) + "\n")
     rows = [
-        f"| {name} | {metrics.told(one['first'], 4)} | {metrics.told(one['second'], 4)} | "
-        f"{metrics.told(one['difference'], 4, signed=True)} |"
+        (
+            name,
+            markdown.figure(one["first"]),
+            markdown.figure(one["second"]),
+            markdown.figure(one["difference"], signed=True),
+        )
         for name, one in plain["figures"].items()
     ]
     text = (
         f"# {plain['first']} against {plain['second']}\n\n"
         f"{plain['n_images']} photos of {plain['n_lesions']} lesions; 95% intervals by bootstrap"
         " over lesions, paired for the difference.\n\n"
-        f"| | {plain['first']} | {plain['second']} | difference |\n|---|---|---|---|\n"
-        + "\n".join(rows)
+        + markdown.table(("", plain["first"], plain["second"], "difference"), rows)
         + "\n"
     )
     (folder / "compare.md").write_text(text)

@@ -13,18 +13,19 @@ from training import cache, duplicates, readers, splits
 from training.tasks import Pool
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from training.cache import Decoded
+    from training.lent import Lent
     from training.readers import Record
     from training.recipe import Recipe
     from training.splits import Split
 
 SMOKE_PHOTOS: Final = 32
-
-_LANDSCAPE: Final = 4 / 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,11 @@ def labelled(recipe: Recipe, data: Path, *, smoke: bool = False) -> Labelled:
     records = readers.read(data, recipe.data.labelled)
     if smoke:
         records = _few(records)
-    if recipe.data.near_duplicates is not None:
-        records = duplicates.merge(records, data, recipe.data.near_duplicates)
+    distance = recipe.data.near_duplicates
+    if distance is None and not readers.knows_lesions(recipe.data.labelled):
+        distance = duplicates.DISTANCE
+    if distance is not None:
+        records = duplicates.merge(records, data, distance, recipe.workers)
     cut = splits.by_lesion if recipe.split.by == "lesion" else splits.by_image
     split = cut(
         records,
@@ -58,56 +62,90 @@ def labelled(recipe: Recipe, data: Path, *, smoke: bool = False) -> Labelled:
 
 
 def pools(
-    recipe: Recipe, own: Labelled, fold: int, *, data: Path, cache_dir: Path, smoke: bool = False
+    recipe: Recipe, own: Labelled, fold: int, others: Lent, *, data: Path, cache_dir: Path
 ) -> tuple[list[Pool], list[float]]:
-    """Return what the member validated on `fold` draws from, and in which shares."""
+    """Return what the member validated on `fold` draws from, and in which shares.
+
+    The labelled photos first, their `pixels` of all parts. Further labelled photos share with these
+    what crops and partial labels leave, by their numbers.
+    """
     rows = np.array(own.split.train(fold))
-    pixels = photos(recipe, own.records, data=data, cache_dir=cache_dir)
-    weight = _class_weights(own.labels[rows], recipe.data.class_power)
+    trainable = others.trainable([*own.split.test, *own.split.of(fold)])
+    first = decoded(recipe, own.records, data=data, cache_dir=cache_dir)
     one_hot = np.eye(len(recipe.labels.columns), dtype=np.bool_)
-    aspect = np.full(len(rows), _LANDSCAPE)
-    found = [Pool(pixels, rows, one_hot[own.labels[rows]], weight, aspect)]
-    shares = [1 - recipe.data.crop_share - recipe.data.partial_share]
+    weight = _class_weights(own.labels[rows], recipe.data.class_power)
+    found = [Pool(first.pixels, rows, one_hot[own.labels[rows]], weight, first.aspect[rows])]
+    left = 1 - recipe.data.crop_share - recipe.data.partial_share
+    shares = [left * len(rows) / (len(rows) + len(trainable[0]))]
+    if len(trainable[0]):
+        kept = trainable[0]
+        photos = decoded(recipe, others.further, data=data, cache_dir=cache_dir)
+        labels = recipe.labels.of(others.further)[kept]
+        weight = _class_weights(labels, recipe.data.class_power)
+        found.append(Pool(photos.pixels, kept, one_hot[labels], weight, photos.aspect[kept]))
+        shares.append(left - shares[0])
     if recipe.data.crops is not None:
-        at = {own.records[i].image_id: k for k, i in enumerate(rows)}
-        whole = {record.image_id for record in own.records}
-        crops = [r for r in readers.read(data, recipe.data.crops) if r.image_id in whole]
-        pixels = photos(recipe, crops, data=data, cache_dir=cache_dir)
-        kept = np.array([i for i, r in enumerate(crops) if r.image_id in at])
-        same = np.array([at[crops[i].image_id] for i in kept])
-        found.append(Pool(pixels, kept, found[0].allowed[same], weight[same], np.ones(len(kept))))
+        found.append(_crops(recipe, own, found[0], data=data, cache_dir=cache_dir))
         shares.append(recipe.data.crop_share)
-    if recipe.data.partial is not None:
-        partial = readers.read(data, recipe.data.partial)
-        partial = partial[:SMOKE_PHOTOS] if smoke else partial
-        pixels = photos(recipe, partial, data=data, cache_dir=cache_dir)
-        n = len(partial)
-        allowed = np.stack([recipe.labels.allowed(record) for record in partial])
-        found.append(Pool(pixels, np.arange(n), allowed, np.ones(n), np.full(n, _LANDSCAPE)))
+    if len(trainable[1]):
+        kept = trainable[1]
+        photos = decoded(recipe, others.partial, data=data, cache_dir=cache_dir)
+        allowed = np.stack([recipe.labels.allowed(others.partial[i]) for i in kept])
+        found.append(Pool(photos.pixels, kept, allowed, np.ones(len(kept)), photos.aspect[kept]))
         shares.append(recipe.data.partial_share)
     return found, [share / sum(shares) for share in shares]
 
 
-def counts(recipe: Recipe, labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return how many photos each of the recipe's columns has."""
-    return np.bincount(labels, minlength=len(recipe.labels.columns))
+def counts(pools: Sequence[Pool]) -> NDArray[np.int64]:
+    """Return how many fully labelled photos each of the recipe's columns has.
+
+    Second views (crops) of a photo do not count, nor does a label that allows several columns.
+    """
+    first, *rest = (pool for pool in pools if not pool.views and pool.allowed.sum(1).max() == 1)
+    return np.asarray(sum((p.allowed.sum(0) for p in rest), first.allowed.sum(0)), np.int64)
 
 
-def adjustment(recipe: Recipe, labels: NDArray[np.int64]) -> Tensor:
-    """Return log(prior as sampled / true prior) per column, for `partial_cross_entropy`."""
-    count = counts(recipe, labels).astype(np.float64)
+def adjustment(pools: Sequence[Pool], shares: Sequence[float]) -> Tensor:
+    """Return log(prior as sampled / true prior) per column, for `partial_cross_entropy`.
+
+    The true prior is that of the labelled photos, the first pool. As sampled: each pool by its
+    share, each photo by its weight; a label that allows several columns counts for these by the
+    true prior. A column without photos is not adjusted.
+    """
+    count = pools[0].allowed.sum(0).astype(np.float64)
     true = count / count.sum()
-    sampled = count**recipe.data.class_power
-    return torch.from_numpy(np.log(sampled / sampled.sum() / true)).float()
+    sampled = np.zeros_like(true)
+    for pool, share in zip(pools, shares, strict=True):
+        expected = pool.allowed * true
+        expected = expected / expected.sum(1, keepdims=True).clip(min=np.finfo(np.float64).tiny)
+        sampled += share * (pool.weight / pool.weight.sum()) @ expected
+    seen = (true > 0) & (sampled > 0)
+    ratio = np.divide(sampled, true, out=np.ones_like(true), where=seen)
+    return torch.from_numpy(np.log(ratio)).float()
 
 
-def photos(
-    recipe: Recipe, records: list[Record], *, data: Path, cache_dir: Path
-) -> NDArray[np.uint8]:
+def decoded(recipe: Recipe, records: list[Record], *, data: Path, cache_dir: Path) -> Decoded:
     """Return the photos as the network is to see them, at the recipe's `cache_size`."""
-    return cache.photos(
-        records, data=data, cache=cache_dir, size=recipe.cache_size, steps=recipe.steps
+    return cache.decoded(
+        records,
+        data=data,
+        cache=cache_dir,
+        size=recipe.cache_size,
+        steps=recipe.steps,
+        workers=recipe.workers,
     )
+
+
+def _crops(recipe: Recipe, own: Labelled, whole: Pool, *, data: Path, cache_dir: Path) -> Pool:
+    """Return second views of the photos of the pool `whole`, labelled and drawn as they are."""
+    at = {own.records[i].image_id: k for k, i in enumerate(whole.rows)}
+    known = {record.image_id for record in own.records}
+    crops = [r for r in readers.read(data, str(recipe.data.crops)) if r.image_id in known]
+    photos = decoded(recipe, crops, data=data, cache_dir=cache_dir)
+    kept = np.array([i for i, r in enumerate(crops) if r.image_id in at])
+    same = np.array([at[crops[i].image_id] for i in kept])
+    allowed, weight = whole.allowed[same], whole.weight[same]
+    return Pool(photos.pixels, kept, allowed, weight, photos.aspect[kept], views=True)
 
 
 def _class_weights(labels: NDArray[np.int64], power: float) -> NDArray[np.float64]:

@@ -108,7 +108,7 @@ def report(
         "calibration": _calibration(cases, draws),
         "confusion": metrics.confusion(cases.labels, p.argmax(1), len(columns)).tolist(),
         "gate": [gate.table(ill, p_ill, threshold).to_dict() for threshold in thresholds],
-        "aurc": metrics.aurc(ill, p_ill),
+        "aurc": draws.figure(lambda i: metrics.aurc(ill[i], p_ill[i])),
         "curves": {
             "roc": {
                 task: metrics.roc_points(cases.truth(task), cases.score(p, task))
@@ -118,8 +118,12 @@ def report(
             "decision": decision.curve(ill, p_ill),
         },
         "comparisons": _comparisons(cases, best_member, draws),
-        "members": [_aucs(cases, cases.mean([i])) for i in range(len(cases.probabilities))],
-        "subgroups": subgroups.report(cases.records, cases.marks, ill, p_ill),
+        "members": [
+            _of_member(cases, cases.mean([i]), draws) for i in range(len(cases.probabilities))
+        ],
+        "subgroups": subgroups.report(
+            cases.records, cases.marks, ill, p_ill, rounds=rounds, seed=SEED
+        ),
     }
 
 
@@ -162,9 +166,9 @@ def _calibration(cases: Cases, draws: Bootstrap) -> dict[str, Any]:
         score = cases.score(p)
         found[name] = {
             "ece": draws.figure(lambda i, s=score: metrics.ece(truth[i], s[i])),  # type: ignore[misc]
-            "brier": metrics.brier(truth, score),
-            "nll": metrics.binary_nll(truth, score),
-            "nll_seven_classes": metrics.nll(labels, p),
+            "brier": draws.figure(lambda i, s=score: metrics.brier(truth[i], s[i])),  # type: ignore[misc]
+            "nll": draws.figure(lambda i, s=score: metrics.binary_nll(truth[i], s[i])),  # type: ignore[misc]
+            "nll_seven_classes": draws.figure(lambda i, q=p: metrics.nll(labels[i], q[i])),  # type: ignore[misc]
             "bins": metrics.reliability_bins(truth, score),
         }
     return found
@@ -180,7 +184,7 @@ def _comparisons(cases: Cases, best_member: int, draws: Bootstrap) -> dict[str, 
     found: dict[str, Any] = {"best_member": best_member}
     for name, other in others.items():
         found[name] = {
-            f"{task}_auc": _paired(
+            f"{task}_auc": metrics.paired_auc(
                 cases.truth(task), cases.score(whole, task), cases.score(other, task), draws
             )
             for task in cases.tasks
@@ -188,22 +192,11 @@ def _comparisons(cases: Cases, best_member: int, draws: Bootstrap) -> dict[str, 
     return found
 
 
-def _paired(
-    truth: NDArray[np.bool_],
-    first: NDArray[np.float64],
-    second: NDArray[np.float64],
-    draws: Bootstrap,
-) -> dict[str, Any]:
-    one, other = (
-        draws.sample(lambda i, s=score: metrics.roc_auc(truth[i], s[i]))  # type: ignore[misc]
-        for score in (first, second)
-    )
-    return (one - other).figure()
+def _of_member(cases: Cases, p: NDArray[np.float64], draws: Bootstrap) -> dict[str, Any]:
+    """Return the figures of one member, whose p is n × columns, each with its interval.
 
-
-def _aucs(cases: Cases, p: NDArray[np.float64]) -> dict[str, float]:
-    """Return the AUC of each yes-or-no question under p, n × columns."""
-    return {
-        f"{task}_auc": metrics.roc_auc(cases.truth(task), cases.score(p, task))
-        for task in cases.tasks
-    }
+    Those that do not depend on a temperature, which a single member has none of.
+    """
+    wanted = (*(f"{task}_auc" for task in cases.tasks), "balanced_accuracy", "accuracy")
+    measures = measures_of(cases, p)
+    return {name: draws.figure(measures[name]) for name in wanted}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from training import model_card, model_facts, plots
+from training import gate, model_card, model_facts, plots, tables
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,13 +21,20 @@ def write(manifest: Manifest, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(manifest.metrics, indent=1, ensure_ascii=False)
     (folder / "metrics.json").write_text(text + "\n")
-    test = manifest.metrics["test"]
-    _write_csv(test, folder / "metrics.csv")
-    _write_gate(test["gate"], folder / "gate.csv")
-    _write_subgroups(test["subgroups"], folder / "subgroups.csv")
-    plots.write(test, folder)
+    tables.write(manifest, folder)
+    plots.write(manifest.metrics["test"], folder)
     (folder.parent / "model-card.md").write_text(model_card.render(manifest, folder.name))
     (folder.parent / "model-facts.md").write_text(model_facts.render(manifest))
+
+
+def completed(manifest: Manifest) -> Manifest:
+    """Return a bundle's manifest with what follows from its figures and older makes lack.
+
+    That is the intervals of the gate's shares, which its counts suffice for.
+    """
+    test = manifest.metrics["test"]
+    rows = [gate.with_intervals(row) for row in test["gate"]]
+    return replace(manifest, metrics={**manifest.metrics, "test": {**test, "gate": rows}})
 
 
 def write_cases(cases: Cases, path: Path) -> None:
@@ -39,35 +47,3 @@ def write_cases(cases: Cases, path: Path) -> None:
         ):
             told = [f"{value:.6f}" for value in p]
             writer.writerow([record.image_id, record.lesion_id, cases.known.columns[label], *told])
-
-
-def _write_csv(test: dict[str, Any], path: Path) -> None:
-    """Write the figures that have an interval, one a row."""
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["figure", "value", "ci_low", "ci_high"])
-        for name, figure in test.items():
-            if isinstance(figure, dict) and "ci" in figure:
-                writer.writerow([name, figure["value"], *figure["ci"]])
-
-
-def _write_gate(rows: list[dict[str, Any]], path: Path) -> None:
-    """Write the gate's table, deferred cases in columns of their own."""
-    flat = [
-        {k: v for k, v in row.items() if not isinstance(v, dict)}
-        | {f"{truth}_{k}": v for truth in ("benign", "malignant") for k, v in row[truth].items()}
-        for row in rows
-    ]
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(flat[0]))
-        writer.writeheader()
-        writer.writerows(flat)
-
-
-def _write_subgroups(found: dict[str, dict[str, Any]], path: Path) -> None:
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["trait", "group", "n", "malignant", "malignant_auc", "mean_p_malignant"])
-        for trait, groups in found.items():
-            for name, one in groups.items():
-                writer.writerow([trait, name, *one.values()])

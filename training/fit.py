@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Literal
+import hashlib
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import torch
 
-from training import cache, dataset, loop, losses, networks, readers
+from training import cache, dataset, lent, loop, losses, masked, networks
 from training.parallel import SOLO, Team
+from training.recipe import Schedule, SegmenterRecipe
 from training.tasks import ClassifierTask, SegmenterTask
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from training.recipe import Recipe, SegmenterRecipe
-    from training.schedule import Optimiser, Stage
-    from training.tasks import Task
-
-_LANDSCAPE: Final = 4 / 3
+    from training.recipe import Recipe
+    from training.schedule import Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,11 @@ class Run:
     def has(self, part: str) -> bool:
         """Tell whether this process trains `part`: "segmenter", or a member's number."""
         return not self.only or part in self.only
+
+    @property
+    def few(self) -> int | None:
+        """Return how many photos of each other data set are read; None for all."""
+        return dataset.SMOKE_PHOTOS if self.smoke else None
 
     @property
     def cache(self) -> Path:
@@ -73,6 +78,7 @@ class Run:
 def train(run: Run) -> None:
     """Train the segmenter, then each member on its folds. Raises `DataError`, `InitError`."""
     own = dataset.labelled(run.recipe, run.data, smoke=run.smoke)
+    others = lent.lent(run.recipe, own, run.data, few=run.few)
     if run.team.leads:
         run.out.mkdir(parents=True, exist_ok=True)
         (run.out / "split.csv").write_text(own.split.manifest)
@@ -80,30 +86,33 @@ def train(run: Run) -> None:
         train_segmenter(run, run.recipe.segmenter, own)
     for fold, seed in enumerate(run.recipe.seeds):
         if run.has(str(fold)):
-            train_member(run, own, fold, seed)
+            train_member(run, own, others, fold, seed)
 
 
-def train_member(run: Run, own: dataset.Labelled, fold: int, seed: int) -> Path:
-    """Train one member on all development folds but `fold`; return its weights' path."""
+def train_member(run: Run, own: dataset.Labelled, others: lent.Lent, fold: int, seed: int) -> Path:
+    """Train one member on all development folds but `fold`, and on what other data sets lend.
+
+    Returns its weights' path.
+    """
     recipe = run.recipe
     network = recipe.network(fold)
     torch.manual_seed(seed)
     with run.team.first():
-        pools, shares = dataset.pools(
-            recipe, own, fold, data=run.data, cache_dir=run.cache, smoke=run.smoke
-        )
+        pools, shares = dataset.pools(recipe, own, fold, others, data=run.data, cache_dir=run.cache)
     held_out = np.array(own.split.of(fold))
-    fitted = own.labels[np.array(own.split.train(fold))]
+    counts = dataset.counts(pools)
     task = ClassifierTask(
-        model=networks.classifier(network.classifier, len(recipe.outputs), run.init(network.init)),
+        model=networks.classifier(
+            network.classifier, len(recipe.outputs), run.init(network.init), recipe.input
+        ),
         pools=pools,
         shares=shares,
         augmentation=recipe.schedule.augmentation,
         input=recipe.input,
         criterion=losses.criterion(
             recipe.schedule.loss,
-            dataset.counts(recipe, fitted),
-            adjustment=dataset.adjustment(recipe, fitted),
+            counts,
+            adjustment=dataset.adjustment(pools, shares),
             smoothing=recipe.schedule.smoothing,
         ),
         validation=pools[0].pixels[held_out],
@@ -113,36 +122,49 @@ def train_member(run: Run, own: dataset.Labelled, fold: int, seed: int) -> Path:
     )
     optimiser = recipe.schedule.optimiser
     optimiser = replace(optimiser, lr=network.lr or optimiser.lr)
-    stages = filled(recipe.schedule.stages, len(fitted), optimiser.batch)
-    return _fit(run, task, stages, optimiser, seed, run.member(fold))
+    stages = filled(recipe.schedule.stages, int(counts.sum()), optimiser.batch)
+    made_of = _made_of(run, own, network, recipe.schedule, fold, seed, others)
+    place = loop.Place(run.member(fold), run.device, run.team, run.trackers)
+    return loop.fit(task, stages, optimiser, place, seed=seed, resume=run.resume, made_of=made_of)
 
 
 def train_segmenter(run: Run, spec: SegmenterRecipe, own: dataset.Labelled) -> Path:
-    """Train the segmenter on the development photos with masks; return its weights' path."""
+    """Train the segmenter on photos with masks; return its weights' path. Raises `DataError`."""
+    recipe = run.recipe
     torch.manual_seed(spec.seed)
-    records = [own.records[i] for i in own.split.development if own.records[i].mask_path]
-    held_out: set[str] = set()
-    if spec.extra is not None:
-        extra = [r for r in readers.read(run.data, spec.extra) if r.mask_path]
-        extra = extra[: dataset.SMOKE_PHOTOS] if run.smoke else extra
-        held_out = held_out_ids([r.image_id for r in extra], spec)
-        records = records + extra
-    is_held_out = np.array([r.source == spec.extra and r.image_id in held_out for r in records])
+    parts = masked.masked(recipe, spec, own, run.data, few=run.few)
+    with run.team.first():
+        photos = dataset.decoded(recipe, parts.records, data=run.data, cache_dir=run.cache)
+        masks = cache.masks(
+            parts.records,
+            data=run.data,
+            cache=run.cache,
+            size=recipe.cache_size,
+            workers=recipe.workers,
+        )
     task = SegmenterTask(
-        model=networks.segmenter(spec.architecture, run.init(spec.init or run.recipe.init)),
-        pixels=dataset.photos(run.recipe, records, data=run.data, cache_dir=run.cache),
-        masks=cache.masks(records, data=run.data, cache=run.cache, size=run.recipe.cache_size),
-        aspect=np.array([1.0 if r.source == spec.extra else _LANDSCAPE for r in records]),
+        model=networks.segmenter(spec.architecture, run.init(spec.init or recipe.init), spec.input),
+        pixels=photos.pixels,
+        masks=masks,
+        aspect=photos.aspect,
         augmentation=spec.schedule.augmentation,
         input=spec.input,
-        train=np.flatnonzero(~is_held_out),
-        held_out=np.flatnonzero(is_held_out),
+        train=parts.train,
+        held_out=parts.validation,
         dice_weight=spec.dice_weight,
         device=run.device,
     )
-    optimiser = spec.schedule.optimiser
-    stages = filled(spec.schedule.stages, int((~is_held_out).sum()), optimiser.batch)
-    return _fit(run, task, stages, optimiser, spec.seed, run.segmenter)
+    stages = filled(spec.schedule.stages, len(parts.train), spec.schedule.optimiser.batch)
+    place = loop.Place(run.segmenter, run.device, run.team, run.trackers)
+    return loop.fit(
+        task,
+        stages,
+        spec.schedule.optimiser,
+        place,
+        seed=spec.seed,
+        resume=run.resume,
+        made_of=_made_of(run, own, spec, spec.schedule),
+    )
 
 
 def groups(recipe: Recipe) -> dict[str, tuple[int, ...]]:
@@ -158,20 +180,33 @@ def filled(stages: tuple[Stage, ...], photos: int, batch: int) -> tuple[Stage, .
     return tuple(replace(stage, images=stage.images or whole) for stage in stages)
 
 
-def _fit(
-    run: Run,
-    task: Task,
-    stages: tuple[Stage, ...],
-    optimiser: Optimiser,
-    seed: int,
-    out: Path,
-) -> Path:
-    place = loop.Place(out, run.device, run.team, run.trackers)
-    return loop.fit(task, stages, optimiser, place, seed=seed, resume=run.resume)
+def _made_of(run: Run, own: dataset.Labelled, *what: object) -> str:
+    """Return the hash of what decides a network's weights beside its stages: recipe and data.
+
+    Of the recipe, what the loop reads and what photos, labels and parts are made by; `what` is the
+    network's own.
+    """
+    recipe = run.recipe
+    said = [
+        own.split.sha256,
+        *(recipe.data, recipe.split, recipe.input, recipe.cache_size, recipe.preprocessing),
+        *(recipe.outputs, recipe.activation, recipe.class_map, recipe.targets, recipe.init),
+        *(_without_stages(one) for one in what),
+    ]
+    plain = json.dumps(said, default=_plain, sort_keys=True)
+    return hashlib.sha256(plain.encode()).hexdigest()
 
 
-def held_out_ids(image_ids: list[str], spec: SegmenterRecipe) -> set[str]:
-    """Return the photos of the segmenter's extra data that are kept for its test."""
-    rng = np.random.default_rng(spec.seed)
-    chosen = rng.permutation(sorted(image_ids))[: round(len(image_ids) * spec.held_out)]
-    return set(chosen.tolist())
+def _without_stages(one: object) -> object:
+    """Return a schedule, or what has one, without its stages: a run may be gone on with by more."""
+    if isinstance(one, Schedule):
+        return replace(one, stages=())
+    if isinstance(one, SegmenterRecipe):
+        return replace(one, schedule=replace(one.schedule, stages=()))
+    return one
+
+
+def _plain(one: object) -> object:
+    if isinstance(one, lent.Lent):
+        return [f"{r.source}/{r.path}" for r in [*one.further, *one.partial]]
+    return asdict(cast("Any", one))

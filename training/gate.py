@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from scipy.stats import beta
@@ -11,7 +11,18 @@ from scipy.stats import beta
 from inference_worker.manifest import RiskControlledGate
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
+
+SHARES: Final = (
+    "coverage",
+    "selective_sensitivity",
+    "selective_specificity",
+    "sensitivity_deferred_missed",
+    "sensitivity_deferred_referred",
+)
+"""What a row tells beside its counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +62,48 @@ class GateTable:
         """Return the share of all malignant cases that are decided malignant or deferred."""
         return _share(self.malignant[1] + self.malignant[2], sum(self.malignant))
 
-    def to_dict(self) -> dict[str, object]:
-        """Return counts and shares as plain JSON types."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return counts, shares and the intervals of these as plain JSON types."""
         names = ("decided_benign", "deferred", "decided_malignant")
-        return {
-            "threshold": self.threshold,
-            "benign": dict(zip(names, self.benign, strict=True)),
-            "malignant": dict(zip(names, self.malignant, strict=True)),
-            "coverage": self.coverage,
-            "selective_sensitivity": self.selective_sensitivity,
-            "selective_specificity": self.selective_specificity,
-            "sensitivity_deferred_missed": self.sensitivity_deferred_missed,
-            "sensitivity_deferred_referred": self.sensitivity_deferred_referred,
-        }
+        return with_intervals(
+            {
+                "threshold": self.threshold,
+                "benign": dict(zip(names, self.benign, strict=True)),
+                "malignant": dict(zip(names, self.malignant, strict=True)),
+                **{name: getattr(self, name) for name in SHARES},
+            }
+        )
+
+
+def with_intervals(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row of `GateTable.to_dict` with ``ci``: the 95% interval of each of its shares.
+
+    They follow from the counts, so that rows of older bundles get theirs too. A share of nothing
+    has none.
+    """
+    benign, ill = row["benign"], row["malignant"]
+    decided = benign["decided_benign"] + benign["decided_malignant"]
+    decided_ill = ill["decided_benign"] + ill["decided_malignant"]
+    all_ill = decided_ill + ill["deferred"]
+    parts = {
+        "coverage": (decided + decided_ill, decided + benign["deferred"] + all_ill),
+        "selective_sensitivity": (ill["decided_malignant"], decided_ill),
+        "selective_specificity": (benign["decided_benign"], decided),
+        "sensitivity_deferred_missed": (ill["decided_malignant"], all_ill),
+        "sensitivity_deferred_referred": (all_ill - ill["decided_benign"], all_ill),
+    }
+    found = {name: list(interval(*part)) for name, part in parts.items() if part[1]}
+    return {**row, "ci": found}
+
+
+def interval(events: int, total: int, level: float = 0.95) -> tuple[float, float]:
+    """Return the exact interval (Clopper–Pearson 1934) of a rate of `events` in `total` > 0.
+
+    For independent cases; several photos of one lesion are a little less than that.
+    """
+    tail = (1 - level) / 2
+    low = 0.0 if events == 0 else float(beta.ppf(tail, events, total - events + 1))
+    return low, upper_bound(events, total, tail)
 
 
 def table(

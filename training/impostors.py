@@ -35,6 +35,25 @@ def _plain(rng: np.random.Generator) -> Pixels:
     return np.full((HEIGHT, WIDTH, 3), rng.integers(0, 256, 3), np.uint8)
 
 
+def _skin(rng: np.random.Generator) -> Pixels:
+    """Skin without a lesion: its colours, the net of fine furrows, pores, light from one side."""
+    tone = np.array([222, 178, 154]) * rng.uniform(0.45, 1.05) + rng.uniform(-8, 8, 3)
+    y, x = np.mgrid[:HEIGHT, :WIDTH].astype(np.float64)
+    angle = rng.uniform(0, np.pi)
+    towards = (x - WIDTH / 2) * np.cos(angle) + (y - HEIGHT / 2) * np.sin(angle)
+    light = 1 + rng.uniform(0.05, 0.2) * towards / (WIDTH / 2)
+    blotches = cv2.resize(rng.normal(0, 1, (6, 8)), (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
+    grain = cv2.GaussianBlur(rng.normal(0, 1, (HEIGHT, WIDTH)), (0, 0), rng.uniform(0.8, 1.6))
+    furrows = np.zeros((HEIGHT, WIDTH))
+    for turn in (0.0, np.pi / 3, 2 * np.pi / 3):
+        own = angle + turn + rng.uniform(-0.15, 0.15)
+        along = x * np.cos(own) + y * np.sin(own) + 4 * blotches
+        furrows += np.maximum(0, np.sin(along * 2 * np.pi / rng.uniform(9, 16))) ** 8
+    shade = light * (1 + 0.03 * blotches + 0.04 * grain - 0.04 * furrows)
+    red = np.array([0.3, -0.5, -0.4]) * 5 * blotches[..., None]
+    return np.asarray(np.clip(tone * shade[..., None] + red, 0, 255), np.uint8)
+
+
 def _gradient(rng: np.random.Generator) -> Pixels:
     ends = rng.integers(0, 256, (2, 3)).astype(np.float64)
     along = np.linspace(0, 1, WIDTH)[None, :, None]
@@ -71,6 +90,7 @@ _DRAWERS: Final[dict[str, Callable[[np.random.Generator], Pixels]]] = {
     "noise": _noise,
     "colour_noise": _colour_noise,
     "plain": _plain,
+    "skin": _skin,
     "gradient": _gradient,
     "checkerboard": _checkerboard,
     "text": _text,

@@ -1,14 +1,14 @@
 """One training loop for classifiers and segmenters: phases, EMA, checkpoints, exact resume.
 
-All randomness of an epoch is drawn from (seed, epoch), and a checkpoint within an epoch holds the
-generator's state: a run that was killed and resumed ends in the same weights as one that was not.
+Photos and their views are drawn from (seed, epoch), alike in every process; dropout from (seed,
+epoch, rank), each process its own. A checkpoint within an epoch holds every generator's state: a
+run that was killed and resumed ends in the same weights as one that was not.
 """
 
 from __future__ import annotations
 
 import copy
 import itertools
-import json
 import math
 import time
 from dataclasses import asdict, dataclass, field
@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from training import averaging, checkpoint, schedule
+from training import averaging, checkpoint, ended, generators, precision, schedule
 from training.parallel import SOLO, Team
 from training.schedule import Optimiser, Stage
 from training.tracking import LOG, Tracker, open_trackers
@@ -36,7 +36,9 @@ __all__ = ["BEST", "CHECKPOINT", "FINAL", "LOG", "Optimiser", "Place", "Stage", 
 CHECKPOINT: Final = "checkpoint.safetensors"
 BEST: Final = "best.safetensors"
 FINAL: Final = "final.safetensors"
-PLAN: Final = "plan.json"
+
+_RANK_BITS: Final = 40
+"""Seeds of processes lie this many bits apart, so that no epoch of one is an epoch of another."""
 
 
 class MonitorError(ValueError):
@@ -61,19 +63,23 @@ def fit(
     *,
     seed: int,
     resume: bool,
+    made_of: str = "",
 ) -> Path:
     """Train `task` and return the path of the weights kept, ``out/final.safetensors``.
 
     Writes a checkpoint after each epoch and a row of ``log.csv``. With `resume` it goes on from the
     checkpoint in `out`, if there is one, and does nothing where the training had ended, unless what
-    is new in `stages` since then begins with a restart. Raises `MonitorError`, `TrackingError`.
+    is new in `stages` since then begins with a restart. `made_of` is the hash of all else that
+    decides the weights. Raises `MonitorError`, `TrackingError`, and `OtherRecipeError` where what
+    is to be gone on with was made of something else.
     """
     out, team = place.out, place.team
     out.mkdir(parents=True, exist_ok=True)
-    final = out / FINAL
-    if resume and final.exists() and not _goes_on(out / PLAN, stages):
+    team.wait()  # lest one reads what another is still writing, and they begin apart
+    final, plan = out / FINAL, ended.Plan(made_of, tuple(stages))
+    if resume and final.exists() and not plan.goes_on(checkpoint.read_metadata(final), final):
         return final
-    training = _Training(task, stages, optimiser, seed, place)
+    training = _Training(task, plan, optimiser, seed, place)
     if resume and (out / CHECKPOINT).exists():
         training.restore()
     elif team.leads:
@@ -82,18 +88,8 @@ def fit(
     training.run()
     if team.leads:
         training.keep(final)
-        (out / PLAN).write_text(json.dumps([asdict(stage) for stage in stages]))
     team.wait()
     return final
-
-
-def _goes_on(path: Path, stages: Sequence[Stage]) -> bool:
-    """Tell whether the training that ended by the plan in `path` is the beginning of `stages`."""
-    ended = [
-        Stage(**{**stage, "trunk_lr": tuple(stage.get("trunk_lr", ()))})
-        for stage in json.loads(path.read_text())
-    ]
-    return ended == list(stages[: len(ended)]) and any(s.restart for s in stages[len(ended) :][:1])
 
 
 @dataclass(slots=True)
@@ -118,11 +114,12 @@ class _Training:
     def __init__(
         self,
         task: Task,
-        stages: Sequence[Stage],
+        made: ended.Plan,
         spec: Optimiser,
         seed: int,
         place: Place,
     ) -> None:
+        stages, self.made = made.stages, made
         self.task, self.spec, self.seed = task, spec, seed
         self.out, self.device, self.team = place.out, place.device, place.team
         self.model = task.model.to(self.device).to(memory_format=torch.channels_last)
@@ -132,7 +129,8 @@ class _Training:
         self.plan = schedule.plan(stages)
         cycles = schedule.cycles(stages, spec.batch)
         self.rates = schedule.Rates(self.optimiser, spec, cycles)
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=spec.precision == "fp16")
+        self.precision = precision.on(self.device, spec.precision)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
         self.at = _Progress()
         self.trackers: list[Tracker] = []
         self._rng: Tensor | None = None
@@ -141,8 +139,10 @@ class _Training:
             self.model.compile()
 
     def restore(self) -> None:
-        """Go back to the checkpoint."""
-        found = checkpoint.load(self.out / CHECKPOINT, self.model, self.average, self.optimiser)
+        """Go back to the checkpoint. Raises `OtherRecipeError`."""
+        path = self.out / CHECKPOINT
+        self.made.check(checkpoint.read_metadata(path), path)
+        found = checkpoint.load(path, self.model, self.average, self.optimiser)
         self.at = _Progress(epoch=found.epoch, step=found.step, **found.more.get("progress", {}))
         if found.more.get("scaler"):
             self.scaler.load_state_dict(found.more["scaler"])
@@ -164,7 +164,7 @@ class _Training:
         """Write the weights that the training was for."""
         if self.spec.monitor is not None:
             checkpoint.load_weights(self.out / BEST, self.average)
-        checkpoint.save_weights(path, self.average)
+        checkpoint.save_weights(path, self.average, self.made.metadata())
 
     def _begin(self, stage: Stage) -> None:
         """Take up a phase, from its start or from within."""
@@ -181,7 +181,7 @@ class _Training:
         at, spec = self.at, self.spec
         epoch = self.plan[at.epoch]
         stage = epoch.stage
-        torch.manual_seed(self.seed * 1000 + at.epoch)
+        torch.manual_seed(self.seed * 1000 + at.epoch + (self.team.rank << _RANK_BITS))
         rng = np.random.default_rng((self.seed, at.epoch))
         started = time.monotonic()
         schedule.set_training(self.model)
@@ -209,8 +209,7 @@ class _Training:
     def _step(self, x: Tensor, target: Tensor) -> float:
         """Learn from one batch; return this process's loss."""
         spec, own = self.spec, self.team.share(x)
-        kind = torch.float16 if spec.precision == "fp16" else torch.bfloat16
-        with torch.autocast(self.device.type, kind, enabled=spec.precision != "fp32"):
+        with precision.autocast(self.device, self.precision):
             output = self._wrapped(own.to(self.device))
         loss = self.task.loss(output, self.team.share(target).to(self.device))
         self.optimiser.zero_grad(set_to_none=True)
@@ -236,8 +235,7 @@ class _Training:
         )
         figures: dict[str, float] = {}
         if monitor or changes:
-            own = self.task.validate(self.average, epoch.stage.size) if self.team.leads else {}
-            figures = self.team.told(own)
+            figures = self.team.told(self._validate(epoch.stage.size) if self.team.leads else {})
         at.epoch, at.batch, at.losses = number + 1, 0, []
         if monitor is not None:
             if monitor not in figures:
@@ -253,6 +251,10 @@ class _Training:
         for tracker in self.trackers:
             tracker.epoch(number, row | figures)
 
+    def _validate(self, size: int) -> dict[str, float]:
+        with precision.autocast(self.device, self.precision):
+            return self.task.validate(self.average, size)
+
     def _watch(self, figure: float) -> None:
         """Keep the weights if they are the best so far."""
         self.rates.see(figure)
@@ -263,6 +265,8 @@ class _Training:
                 checkpoint.save_weights(self.out / BEST, self.average)
 
     def _save(self) -> None:
+        """Write a checkpoint; every process comes here, each with its generator's state."""
+        rng = generators.states(self.device, self.team)
         if not self.team.leads:
             return
         progress = asdict(self.at)
@@ -275,20 +279,11 @@ class _Training:
             self.model,
             self.average,
             self.optimiser,
-            checkpoint.Position(self.at.epoch, self.at.step, more, self._random_state()),
+            checkpoint.Position(self.at.epoch, self.at.step, more, rng, self.made.metadata()),
         )
-
-    def _random_state(self) -> Tensor:
-        """Return the state of the generator that dropout draws from."""
-        cuda = self.device.type == "cuda"
-        return torch.cuda.get_rng_state(self.device) if cuda else torch.get_rng_state()
 
     def _restore_rng(self) -> None:
         """Take up the generator's state, where a checkpoint stood within this epoch."""
-        if self._rng is None or self.at.batch == 0:
-            return
-        if self.device.type == "cuda":
-            torch.cuda.set_rng_state(self._rng, self.device)
-        else:
-            torch.set_rng_state(self._rng)
-        self._rng = None
+        kept, self._rng = self._rng, None
+        if kept is not None and self.at.batch:
+            generators.take_up(kept, self.device, self.team)

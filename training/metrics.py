@@ -9,7 +9,7 @@ import numpy as np
 from sklearn import metrics as sk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
@@ -163,8 +163,13 @@ class Sample:
         return Sample(self.value - other.value, self.draws - other.draws)
 
     def figure(self, level: float = 0.95) -> dict[str, Any]:
-        """Return ``value`` and ``ci``, the percentile interval over the resamples."""
-        low, high = np.nanquantile(self.draws, [(1 - level) / 2, (1 + level) / 2])
+        """Return ``value`` and ``ci``, the percentile interval over the resamples.
+
+        Over those in which the figure could be computed; NaN where there is none.
+        """
+        known = self.draws[~np.isnan(self.draws)]
+        ends = [(1 - level) / 2, (1 + level) / 2]
+        low, high = np.quantile(known, ends) if len(known) else (np.nan, np.nan)
         return {"value": self.value, "ci": [float(low), float(high)]}
 
 
@@ -178,6 +183,15 @@ def bootstrap(lesions: NDArray[np.str_], rounds: int, seed: int) -> Bootstrap:
     return Bootstrap(len(lesions), [np.concatenate([groups[g] for g in one]) for one in drawn])
 
 
+def paired_auc(truth: Bools, first: Floats, second: Floats, draws: Bootstrap) -> dict[str, Any]:
+    """Return by how much the AUC of `first` is above that of `second`, on the same resamples."""
+    one, other = (
+        draws.sample(lambda i, s=score: roc_auc(truth[i], s[i]))  # type: ignore[misc]
+        for score in (first, second)
+    )
+    return (one - other).figure()
+
+
 def plain(value: Any) -> Any:
     """Return a report with None for each number that is not finite: JSON has no NaN."""
     if isinstance(value, dict):
@@ -185,12 +199,3 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     return None if isinstance(value, float) and not np.isfinite(value) else value
-
-
-def told(figure: Mapping[str, Any], places: int, *, signed: bool = False) -> str:
-    """Return a figure of `Bootstrap.figure` in words: its value and interval, or a dash."""
-    value, (low, high) = figure["value"], figure["ci"]
-    if value is None or low is None or high is None:
-        return "–"
-    sign = "+" if signed else ""
-    return f"{value:{sign}.{places}f} ({low:{sign}.{places}f} to {high:{sign}.{places}f})"

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from training import card_figures, markdown
+from training import gate as gates
+
 if TYPE_CHECKING:
     from inference_worker.manifest import Manifest
 
@@ -33,9 +36,9 @@ def render(manifest: Manifest) -> str:
         ("Says", ", ".join(manifest.classifier.outputs)),
         ("From", "one dermoscopic photo; nothing else is known to it"),
         ("Tested on", f"{test['n_images']} photos of {test['n_lesions']} lesions, none trained on"),
-        *((f"Prevalence, {task}", _percent(p)) for task, p in test["prevalence"].items()),
+        *((f"Prevalence, {task}", markdown.percent(p)) for task, p in test["prevalence"].items()),
         *(
-            (label, _interval(test[name]))
+            (label, markdown.figure(test[name], 3))
             for name, label in (
                 ("melanoma_auc", "AUC, melanoma vs rest"),
                 ("malignant_auc", "AUC, malignant vs benign"),
@@ -43,36 +46,31 @@ def render(manifest: Manifest) -> str:
             )
             if name in test
         ),
-        ("Calibration error (ECE)", _interval(test["calibration"]["after"]["ece"])),
-        (f"Decides, at {manifest.gate.threshold:.4g}", _percent(gate["coverage"])),
+        ("Calibration error (ECE)", markdown.figure(test["calibration"]["after"]["ece"], 3)),
+        (f"Decides, at {manifest.gate.threshold:.4g}", _coverage(gate)),
         ("Malignant: decided malignant", gate["malignant"]["decided_malignant"]),
         ("Malignant: left to a human", gate["malignant"]["deferred"]),
         ("Malignant: decided benign (missed)", gate["malignant"]["decided_benign"]),
+        ("Certified bound", card_figures.certificate(manifest)),
     ]
-    table = "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
     return (
-        f"# Model facts: {manifest.name} {manifest.version}\n\n{table}\n\n"
+        f"# Model facts: {manifest.name} {manifest.version}\n\n{markdown.table(('', ''), rows)}\n\n"
         f"## When to use it\n\n{manifest.intended_use}\n\n"
         "## How to use it\n\nTake the photo through a dermatoscope, sharp and evenly lit, the whole"
         " lesion in the frame. Read the sentence, not the number. What it defers, a dermatologist"
-        " looks at. Whatever it says, a new or changing mole is for a doctor.\n\n"
+        " looks at; anybody may ask for a human at any time. Whatever it says, a mole that is new,"
+        " changes, is unlike all the others, bleeds, crusts or itches is for a doctor.\n\n"
         f"## When not to use it\n\n{_WHEN_NOT}\n\n## Warnings\n\n{_WARNINGS}\n\n"
         f"Licence of the weights: {manifest.licence}.\n"
     )
+
+
+def _coverage(row: dict[str, Any]) -> str:
+    ci = gates.with_intervals(row)["ci"]["coverage"]
+    return markdown.share({"value": row["coverage"], "ci": ci})
 
 
 def _active(manifest: Manifest) -> dict[str, Any]:
     """Return the gate's row at the active threshold, or at the nearest that was measured."""
     rows: list[dict[str, Any]] = manifest.metrics["test"]["gate"]
     return min(rows, key=lambda row: abs(row["threshold"] - manifest.gate.threshold))
-
-
-def _interval(figure: dict[str, Any]) -> str:
-    value, (low, high) = figure["value"], figure["ci"]
-    if value is None or low is None or high is None:
-        return "–"
-    return f"{value:.3f} ({low:.3f} to {high:.3f})"
-
-
-def _percent(share: float | None) -> str:
-    return "–" if share is None else f"{100 * share:.1f}%"

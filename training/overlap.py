@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import cv2
 import numpy as np
 
-from training import cache, metrics, predict, readers
-from training.fit import held_out_ids
+from training import cache, evaluate, masked, metrics, predict
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,21 +31,29 @@ def segmentation_report(
 ) -> tuple[dict[str, Any], NDArray[np.float64]]:
     """Return figures per data set, and the lesion's share of the frame of development photos."""
     test = [own.records[i] for i in own.split.test if own.records[i].mask_path]
-    found = {run.recipe.data.labelled: figures(*_overlap(run, model, spec, test))}
+    found = {run.recipe.data.labelled: _of(run, model, spec, test)}
     if spec.extra is not None:
-        extra = [r for r in readers.read(run.data, spec.extra) if r.mask_path]
-        held_out = held_out_ids([r.image_id for r in extra], spec)
-        kept = [r for r in extra if r.image_id in held_out]
-        found[spec.extra] = figures(*_overlap(run, model, spec, kept[:32] if run.smoke else kept))
+        _, kept = masked.extra_parts(spec, run.data, few=run.few)
+        found[spec.extra] = _of(run, model, spec, kept)
     some = [own.records[i] for i in own.split.development if own.records[i].mask_path]
     truth = cache.masks(some[:_SHARES_OF], data=run.data, cache=run.cache, size=SIDE)
     return found, (truth > 127).mean((1, 2))  # noqa: PLR2004 - half of 255
 
 
-def figures(dice: NDArray[np.float64], iou: NDArray[np.float64]) -> dict[str, Any]:
+def _of(run: Run, model: nn.Module, spec: SegmenterRecipe, records: list[Record]) -> dict[str, Any]:
+    rounds = evaluate.SMOKE_ROUNDS if run.smoke else evaluate.ROUNDS
+    lesions = np.array([record.lesion_id for record in records])
+    draws = metrics.bootstrap(lesions, rounds, evaluate.SEED)
+    return figures(*_overlap(run, model, spec, records), draws)
+
+
+def figures(
+    dice: NDArray[np.float64], iou: NDArray[np.float64], draws: metrics.Bootstrap
+) -> dict[str, Any]:
     """Return mean, median and 5th percentile of Dice and IoU, and the thresholded Jaccard index.
 
-    That is the mean IoU where an IoU under 0.65 counts as nothing (ISIC 2018).
+    That is the mean IoU where an IoU under 0.65 counts as nothing (ISIC 2018). ``ci`` is the 95%
+    interval of the mean, by bootstrap over lesions.
     """
     found: dict[str, Any] = {"n_images": len(dice)}
     for name, values in (("dice", dice), ("iou", iou)):
@@ -54,6 +61,7 @@ def figures(dice: NDArray[np.float64], iou: NDArray[np.float64]) -> dict[str, An
             "mean": float(values.mean()),
             "median": float(np.median(values)),
             "p5": float(np.quantile(values, 0.05)),
+            "ci": draws.figure(lambda i, v=values: float(v[i].mean()))["ci"],  # type: ignore[misc]
         }
     found["thresholded_jaccard"] = float(np.where(iou >= _ACCEPTABLE, iou, 0.0).mean())
     return found

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import torch
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from torch import Tensor, nn
+
+_PATIENCE: Final = timedelta(hours=12)
+"""How long processes wait for the first, which decodes and cleans whole data sets meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,7 @@ class Team:
         """Return `model` with gradients that are averaged over the team."""
         if self.accelerator is None:
             return model
+        self.accelerator.free_memory()  # the last phase's wrapper, with its copy of the gradients
         return cast("nn.Module", self.accelerator.prepare_model(model))
 
     def share(self, x: Tensor) -> Tensor:
@@ -50,6 +55,15 @@ class Team:
         A batch too small to be shared counts once: each process has the same gradient.
         """
         return 1.0 if whole == own else own * self.size / whole
+
+    def gather(self, state: Tensor) -> Tensor:
+        """Return every process's `state` (n bytes, uint8 on the CPU), size × n, by rank."""
+        if self.accelerator is None:
+            return state[None]
+        from accelerate.utils import gather_object
+
+        found: list[Tensor] = gather_object([state])
+        return torch.stack(found)
 
     def told(self, figures: dict[str, float]) -> dict[str, float]:
         """Return the first process's `figures`, so that all of them decide alike."""
@@ -82,10 +96,13 @@ def join(device: torch.device) -> tuple[Team, torch.device]:
     """Return the team that the launcher made, and this process's device."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return SOLO, device
-    from accelerate import Accelerator, DistributedDataParallelKwargs
+    from accelerate import Accelerator, DistributedDataParallelKwargs, InitProcessGroupKwargs
 
     # The averaged weights follow the first process; so do the batch statistics.
-    options = DistributedDataParallelKwargs(broadcast_buffers=True)
-    accelerator = Accelerator(cpu=device.type == "cpu", kwargs_handlers=[options])
+    options = [
+        DistributedDataParallelKwargs(broadcast_buffers=True),
+        InitProcessGroupKwargs(timeout=_PATIENCE),
+    ]
+    accelerator = Accelerator(cpu=device.type == "cpu", kwargs_handlers=options)
     team = Team(accelerator.process_index, accelerator.num_processes, accelerator)
     return team, torch.device(accelerator.device)

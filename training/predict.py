@@ -1,13 +1,16 @@
 """What the trained networks say of photos, computed as the worker computes it.
 
 The weights are rounded first, as a bundle stores them; photos are squared, viewed
-and activated by the worker's own functions. Results are kept in the run folder.
+and activated by the worker's own functions. Results are kept in the run folder, by the weights that
+gave them and by what they were shown.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -80,13 +83,38 @@ def _kept(
     run: Run, fold: int, name: str, records: Sequence[Record], rows: NDArray[np.int64]
 ) -> Predictions:
     """Return opinions of the `rows` of `records`, from the run folder once they are there."""
-    path = run.out / "predictions" / f"{name}-{run.precision}.npz"
+    key = _key(run, fold, records, rows)
+    path = run.out / "predictions" / f"{name}-{run.precision}-{key}.npz"
     if not path.exists():
         model = load_member(run, fold)
         found = classify(model, photos(run, records), rows, run, label=f"member-{fold} looks")
         save(path, rows=rows, probabilities=found)
     with np.load(path, allow_pickle=False) as stored:
         return Predictions(stored["rows"], stored["probabilities"])
+
+
+def _key(run: Run, fold: int, records: Sequence[Record], rows: NDArray[np.int64]) -> str:
+    """Return what tells opinions from others: weights, photos, and how these are looked at."""
+    recipe = run.recipe
+    how = {
+        "weights": _sha256(run.member(fold) / FINAL),
+        "network": asdict(recipe.network(fold).classifier),
+        "storage": recipe.storage,
+        "activation": recipe.activation,
+        "input": asdict(recipe.input),
+        "views": recipe.views,
+        "steps": recipe.steps,
+        "precision": run.precision,
+        "device": run.device.type,
+        "photos": [f"{record.source}/{record.path}" for record in records],
+        "rows": rows.tolist(),
+    }
+    return hashlib.sha256(json.dumps(how, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def photos(run: Run, records: Sequence[Record]) -> NDArray[np.uint8]:
@@ -117,15 +145,20 @@ def load_segmenter(run: Run) -> nn.Module:
     return model
 
 
-def ready(model: Classifier, run: Run, photos: int) -> Ask:
-    """Return the model as the worker runs it on this device, in the run's precision.
+def ready(
+    model: Classifier,
+    run: Run,
+    photos: int,
+    precision: Literal["float32", "bfloat16"] | None = None,
+) -> Ask:
+    """Return the model as the worker runs it on this device, in `precision` (the run's).
 
     As it stands for a few `photos`, for which to convert it takes longer than to run it.
     """
     if run.device.type != "cpu" or photos < _WORTH_CONVERTING:
         return model
     converted = openvino_cache.convert(model, run.recipe.input.size, "the member")
-    network = OpenVinoNetwork(converted, run.precision, torch.get_num_threads())
+    network = OpenVinoNetwork(converted, precision or run.precision, torch.get_num_threads())
     return lambda x: network.run(x)[0]
 
 

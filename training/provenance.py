@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from training import readers
-from training.fit import filled, held_out_ids
+from training import lent, masked, readers
+from training.fit import filled
 
 if TYPE_CHECKING:
     from training.dataset import Labelled
     from training.fit import Run
+    from training.lent import Lent
 
 
 def record(run: Run, own: Labelled, recipe_sha256: str, best_member: int) -> dict[str, Any]:
@@ -17,8 +18,12 @@ def record(run: Run, own: Labelled, recipe_sha256: str, best_member: int) -> dic
     recipe = run.recipe
     development = len(own.split.development)
     folds = recipe.split.folds
+    others = lent.lent(recipe, own, run.data, few=run.few)
+    further = len(others.trainable(own.split.test)[0])
     stages = filled(
-        recipe.schedule.stages, development * (folds - 1) // folds, recipe.schedule.optimiser.batch
+        recipe.schedule.stages,
+        development * (folds - 1) // folds + further,
+        recipe.schedule.optimiser.batch,
     )
     return {
         "recipe": recipe.name,
@@ -37,12 +42,12 @@ def record(run: Run, own: Labelled, recipe_sha256: str, best_member: int) -> dic
         "initial_weights": sorted(
             {recipe.network(m).init or "random" for m in range(len(recipe.seeds))}
         ),
-        "data": _sources(run, own),
+        "data": _sources(run, own, others),
         "smoke": run.smoke,
     }
 
 
-def _sources(run: Run, own: Labelled) -> list[dict[str, object]]:
+def _sources(run: Run, own: Labelled, others: Lent) -> list[dict[str, object]]:
     """Return each data set that was trained on: its licence, how many photos, of how many lesions.
 
     Where a data set knows no lesions, each photo counts as one.
@@ -54,14 +59,15 @@ def _sources(run: Run, own: Labelled) -> list[dict[str, object]]:
     if recipe.data.crops is not None:
         crops = readers.read(run.data, recipe.data.crops)
         found[recipe.data.crops] = [lesion[r.image_id] for r in crops if r.image_id in lesion]
-    if recipe.data.partial is not None:
-        partial = readers.read(run.data, recipe.data.partial)
-        found[recipe.data.partial] = [record.lesion_id for record in partial]
+    kept = others.trainable(own.split.test)
+    for records, rows in zip((others.further, others.partial), kept, strict=True):
+        for record in (records[i] for i in rows):
+            found.setdefault(record.source, []).append(record.lesion_id)
     if recipe.segmenter is not None and recipe.segmenter.extra is not None:
-        extra = [r for r in readers.read(run.data, recipe.segmenter.extra) if r.mask_path]
-        held_out = held_out_ids([r.image_id for r in extra], recipe.segmenter)
-        kept = [r.lesion_id for r in extra if r.image_id not in held_out]
-        found[recipe.segmenter.extra] = kept
+        parts = masked.masked(recipe, recipe.segmenter, own, run.data, few=run.few)
+        found[recipe.segmenter.extra] = [
+            r.lesion_id for r in parts.records if r.source == recipe.segmenter.extra
+        ]
     return [
         {
             "name": name,

@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from inference_worker import bundle
-from training import dataset, evaluate, export, metrics, predict
+from training import dataset, evaluate, export, metrics, opinions
 from training import recipe as recipes
 from training.fit import Run
 
@@ -45,8 +43,15 @@ def open_bundle(
     training: dict[str, Any] = described.training
     recipe, _ = recipes.load(recipe_name or str(training.get("recipe", described.name)))
     smoke = bool(training.get("smoke"))
+    if (training.get("split") or {}).get("by") == "image" and recipe.split.by != "image":
+        recipe = recipes.by_image(recipe)
     recipe = recipes.smoke(recipe) if smoke else recipe
-    recipe = replace(recipe, input=described.classifier.input, views=described.views)
+    recipe = replace(
+        recipe,
+        input=described.classifier.input,
+        views=described.views,
+        preprocessing=described.preprocessing,
+    )
     run = Run(recipe, data, out, device, smoke=smoke, precision=precision)
     own = dataset.labelled(recipe, data, smoke=smoke)
     if own.split.sha256 != training.get("data_manifest_sha256"):
@@ -58,14 +63,12 @@ def open_bundle(
 
 
 def judge(loaded: bundle.Bundle, run: Run, own: Labelled) -> evaluate.Cases:
-    """Return what the bundle says of its test part."""
-    test = np.array(own.split.test)
-    pixels = predict.photos(run, own.records)
-    opinions = [
-        predict.classify(member, pixels, test, run, label=f"member-{i} looks")
-        for i, member in enumerate(loaded.members)
-    ]
-    return export.cases_of(run, own, np.stack(opinions), loaded.manifest.temperature)
+    """Return what the bundle says of its test part.
+
+    The opinions are kept in the run's folder: a second call goes on where the first was killed.
+    """
+    told = opinions.of_test(loaded, run, own)
+    return export.cases_of(run, own, told, loaded.manifest.temperature)
 
 
 def report(described: Manifest, cases: evaluate.Cases) -> Manifest:

@@ -1,23 +1,21 @@
-"""Readers of the public data sets: a zip, or a folder of the same layout, into `Record`s."""
+"""Readers of the public data sets into `Record`s, as their makers publish them.
+
+HAM10000, ISIC 2017 and ISIC 2018 task 1 are read, too, as this project packs them, small.
+"""
 
 from __future__ import annotations
 
-import csv
-import io
-import zipfile
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-from PIL import Image
+from training.source import DataError, Source
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
-    from numpy.typing import NDArray
-
-    from inference_worker.pixels import Pixels
+__all__ = ["DataError", "Record", "Source", "knows_lesions", "read", "register"]
 
 HAM10000: Final = "ham10000"
 HAM10000_CROPS: Final = "ham10000_224"
@@ -27,6 +25,11 @@ ISIC2019: Final = "isic2019"
 ISIC2020: Final = "isic2020"
 FOLDER: Final = "folder:"
 """``folder:NAME`` reads ``NAME/CLASS/*.jpg``, the folder's name being the diagnosis."""
+
+_ISIC: Final = frozenset({HAM10000, HAM10000_CROPS, ISIC2017, ISIC2018_TASK1, ISIC2019, ISIC2020})
+_WITH_LESIONS: Final = frozenset({HAM10000, ISIC2019, ISIC2020})
+_PARTS: Final = (("train", "Training"), ("val", "Validation"))
+_LANDSCAPE: Final = 4 / 3
 
 ISIC2019_CLASSES: Final = {
     "MEL": "mel",
@@ -42,14 +45,8 @@ ISIC2019_CLASSES: Final = {
 and, like it, counted malignant. UNK, which no training photo has, has no class and is left out.
 """
 
-_PHOTOS: Final = frozenset({".jpg", ".jpeg", ".png"})
-
 SAME_LESION: Final = (("ISIC_0025226", "ISIC_0030074"), ("ISIC_0027027", "ISIC_0029036"))
 """Near-identical HAM10000 photos that the metadata gives two lesions: one lesion each."""
-
-
-class DataError(ValueError):
-    """A data set is not where it was looked for, or is not laid out as its reader expects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +55,8 @@ class Record:
 
     `dx` is one of the seven classes, or what a recipe's targets name; `melanoma` is known for a
     photo that has only a yes or no. `lesion_id` is what must not stand on two sides of a split:
-    the lesion, or the patient where the data set knows no more.
+    the lesion, or the patient where the data set knows no more. `aspect` is width over height
+    before the data set squashed the photo; None where it did not.
     """
 
     image_id: str
@@ -72,56 +70,7 @@ class Record:
     age: float | None = None
     sex: str = ""
     site: str = ""
-
-
-class Source:
-    """A data set's files, in a zip or in a folder. Not safe to share among processes."""
-
-    def __init__(self, data: Path, name: str) -> None:
-        self.name = name
-        self._folder = data / name
-        archive = data / f"{name}.zip"
-        self._zip = None if self._folder.is_dir() else _open(archive)
-
-    def read(self, path: str) -> bytes:
-        """Return a file's bytes. Raises `DataError`."""
-        try:
-            if self._zip is not None:
-                return self._zip.read(path)
-            return (self._folder / path).read_bytes()
-        except (KeyError, OSError) as error:
-            raise DataError(f"{self.name} has no file {path!r}") from error
-
-    def names(self, folder: str) -> list[str]:
-        """Return the paths of the files in `folder`, sorted."""
-        if self._zip is not None:
-            paths = self._zip.namelist()
-        else:
-            found = (self._folder / folder).glob("*")
-            paths = [p.relative_to(self._folder).as_posix() for p in found]
-        return sorted(p for p in paths if PurePosixPath(p).parent.as_posix() == folder)
-
-    def photos(self) -> list[str]:
-        """Return the paths of all photos one folder deep, sorted."""
-        if self._zip is not None:
-            paths = self._zip.namelist()
-        else:
-            paths = [p.relative_to(self._folder).as_posix() for p in self._folder.glob("*/*")]
-        deep = [PurePosixPath(p) for p in paths]
-        return sorted(str(p) for p in deep if len(p.parts) == 2 and p.suffix.lower() in _PHOTOS)  # noqa: PLR2004 - class and file
-
-    def rows(self, path: str) -> list[dict[str, str]]:
-        """Return a CSV file's rows."""
-        return list(csv.DictReader(io.StringIO(self.read(path).decode())))
-
-    def pixels(self, path: str) -> Pixels:
-        """Return a photo as uint8 height × width × 3 RGB."""
-        return np.asarray(Image.open(io.BytesIO(self.read(path))).convert("RGB"), np.uint8)
-
-    def mask(self, path: str) -> NDArray[np.uint8]:
-        """Return a mask as uint8 height × width, 0 or 255."""
-        gray = np.asarray(Image.open(io.BytesIO(self.read(path))).convert("L"), np.uint8)
-        return np.where(gray > 127, 255, 0).astype(np.uint8)  # noqa: PLR2004 - half of 255
+    aspect: float | None = None
 
 
 def read(data: Path, name: str) -> list[Record]:
@@ -134,10 +83,28 @@ def read(data: Path, name: str) -> list[Record]:
     return _READERS[name](Source(data, name))
 
 
+def register(source: str) -> str:
+    """Return within what the photos' and lesions' names of `source` are unique.
+
+    The ISIC archive numbers photos and lesions once for all of its data sets, which share many; a
+    folder's names are its own.
+    """
+    return "isic" if source in _ISIC else source
+
+
+def knows_lesions(name: str) -> bool:
+    """Tell whether the data set `name` says which photos show one lesion, or one patient."""
+    return name in _WITH_LESIONS
+
+
 def _ham10000(source: Source) -> list[Record]:
-    masks = set(source.names("masks"))
     merged = {second: first for first, second in SAME_LESION}
-    rows = source.rows("metadata.csv")
+    table = source.first(
+        "metadata.csv", "HAM10000_metadata.csv", "HAM10000_metadata", "HAM10000_metadata.tab"
+    )
+    images = source.photos_in("images", "HAM10000_images_part_1", "HAM10000_images_part_2")
+    masks = source.photos_in("masks", "HAM10000_segmentations_lesion_tschandl")
+    rows = source.rows(table)
     lesions = {row["image_id"]: row["lesion_id"] for row in rows}
     joined = {
         lesions[second]: lesions[first]
@@ -149,12 +116,12 @@ def _ham10000(source: Source) -> list[Record]:
             image_id=row["image_id"],
             lesion_id=joined.get(row["lesion_id"], row["lesion_id"]),
             source=source.name,
-            path=f"images/{row['image_id']}.jpg",
+            path=_path(images, row["image_id"], source),
             dx=row["dx"],
             melanoma=row["dx"] == "mel",
-            mask_path=_present(f"masks/{row['image_id']}.png", masks),
+            mask_path=_mask(masks, row["image_id"]),
             dx_type=row["dx_type"],
-            age=float(row["age"]) if row["age"] else None,
+            age=_number(row["age"]),
             sex=row["sex"],
             site=row["localization"],
         )
@@ -171,30 +138,41 @@ def _ham10000_crops(source: Source) -> list[Record]:
 
 
 def _isic2017(source: Source) -> list[Record]:
-    return [
-        Record(
-            image_id=row["image_id"],
-            lesion_id=row["image_id"],
-            source=source.name,
-            path=f"{part}/images/{row['image_id']}.jpg",
-            melanoma=float(row["melanoma"]) > 0,
-        )
-        for part in ("train", "val")
-        for row in source.rows(f"{part}/classes.csv")
-    ]
+    """Read training and validation part: as packed, squashed; as published, the former at least."""
+    packed = source.has("train/classes.csv")
+    found = []
+    for short, long in _PARTS:
+        folder = f"{short}/images" if packed else f"ISIC-2017_{long}_Data"
+        official = f"ISIC-2017_{long}_Part3_GroundTruth.csv"
+        if short != "train" and not packed and not source.has(official):
+            continue
+        rows = source.rows(source.first(f"{short}/classes.csv", official))
+        images = source.photos_in(folder)
+        found += [
+            Record(
+                image_id=row["image_id"],
+                lesion_id=row["image_id"],
+                source=source.name,
+                path=_path(images, row["image_id"], source),
+                melanoma=float(row["melanoma"]) > 0,
+                aspect=_LANDSCAPE if packed else None,
+            )
+            for row in rows
+        ]
+    return found
 
 
 def _isic2018_task1(source: Source) -> list[Record]:
-    masks = set(source.names("masks"))
-    return [
-        Record(
-            image_id=PurePosixPath(p).stem,
-            lesion_id=PurePosixPath(p).stem,
-            source=source.name,
-            path=p,
-            mask_path=_present(f"masks/{PurePosixPath(p).stem}.png", masks),
+    images = source.photos_in("images", "ISIC2018_Task1-2_Training_Input")
+    masks = source.photos_in("masks", "ISIC2018_Task1_Training_GroundTruth")
+    if not images:
+        raise DataError(
+            f"{source.name} has no photos in 'images' or 'ISIC2018_Task1-2_Training_Input': see "
+            "docs/training.md"
         )
-        for p in source.names("images")
+    return [
+        Record(name, name, source.name, path, mask_path=_mask(masks, name))
+        for name, path in images.items()
     ]
 
 
@@ -260,16 +238,14 @@ def _number(text: str | None) -> float | None:
     return float(text) if text else None
 
 
-def _present(path: str, among: set[str]) -> str | None:
-    return path if path in among else None
+def _path(images: dict[str, str], name: str, source: Source) -> str:
+    if name not in images:
+        raise DataError(f"{source.name} has no photo {name!r}, which its table names")
+    return images[name]
 
 
-def _open(archive: Path) -> zipfile.ZipFile:
-    try:
-        return zipfile.ZipFile(archive)
-    except (OSError, zipfile.BadZipFile) as error:
-        folder = archive.with_suffix("")
-        raise DataError(f"no data set at {archive} or {folder}: {error}") from error
+def _mask(masks: dict[str, str], name: str) -> str | None:
+    return masks.get(name) or masks.get(f"{name}_segmentation")
 
 
 _READERS: Final[dict[str, Callable[[Source], list[Record]]]] = {

@@ -50,15 +50,21 @@ class SplitSpec:
 class DataSpec:
     """Where photos come from, and how often each kind is drawn.
 
-    `labelled` has seven classes; `unseen` says melanoma yes or no of photos that no member is
-    trained on, for the ensemble's temperature (`training.sharpening`); `crops` are second views of
-    the labelled photos; `partial` says melanoma yes or no. `crop_share` and `partial_share` of all
-    draws. A class of n photos is drawn with a weight of n ** `class_power`: 1 as it comes, 0 all
-    classes alike. Photos of `labelled` whose perceptual hashes differ in at most `near_duplicates`
-    of 64 bits count as one lesion (None: as the data set says).
+    `labelled` is split and tested on; `further` are more labelled sets, photos of which all members
+    train on and none is tested on, drawn as often as there are of them; one that is not in the data
+    folder is done without. `unseen` says melanoma yes or no of photos that no member is trained on,
+    for the ensemble's temperature (`training.sharpening`); `crops` are second views of the labelled
+    photos; `partial` says melanoma yes or no. `crop_share` and `partial_share` of all draws. A
+    class of n photos is drawn with a weight of n ** `class_power`: 1 as it comes, 0 all alike.
+
+    Photos of `labelled` that look alike, their perceptual hashes within `near_duplicates` of 64
+    bits, count as one lesion (`training.duplicates`). None: as the data set says, and within
+    `duplicates.DISTANCE` where it knows no lesions. Of `further` and `partial` no photo is trained
+    on that is a copy of another, or shows a lesion of the test part or the fold left out.
     """
 
     labelled: str = "ham10000"
+    further: tuple[str, ...] = ()
     unseen: str | None = None
     crops: str | None = None
     crop_share: float = 0.0
@@ -83,8 +89,10 @@ class Schedule:
 class SegmenterRecipe:
     """The lesion segmenter: trained on the development photos with masks, and on `extra`.
 
-    `held_out` share of the `extra` photos is kept for the test. The encoder starts from `init`,
-    or from the recipe's own where that is not given. `dice_weight` of Dice beside cross entropy.
+    `held_out` share of the `extra` photos is kept for the test, `validation` of all others to watch
+    the training by; no lesion stands on two sides (`training.masked`). The encoder starts from
+    `init`, or from the recipe's own where that is not given. `dice_weight` of Dice beside cross
+    entropy.
     """
 
     architecture: SegmenterSpec
@@ -93,6 +101,7 @@ class SegmenterRecipe:
     init: str | None = None
     extra: str | None = None
     held_out: float = 0.1
+    validation: float = 0.1
     seed: int = 42
     threshold: float = 0.5
     dice_weight: float = 0.5
@@ -121,6 +130,7 @@ class Recipe:
     `init` is the trunks' start: a file in the data folder, "hub" for timm's pretrained weights, or
     None for random ones. `storage` of the members' weights in the bundle, as
     `inference_worker.storage` says. `cache_size` px is the side at which photos are kept in memory.
+    `workers` threads decode and clean them.
     `targets` say which diagnoses each output stands for (`labels.labels`).
     """
 
@@ -140,6 +150,7 @@ class Recipe:
     storage: Literal["half", "int8"] = "half"
     variants: tuple[Variant, ...] = ()
     cache_size: int = 192
+    workers: int = 2
     preprocessing: tuple[Step, ...] = ()
     split: SplitSpec = field(default_factory=SplitSpec)
     data: DataSpec = field(default_factory=DataSpec)
@@ -150,8 +161,13 @@ class Recipe:
     def __post_init__(self) -> None:
         if len(self.seeds) > self.split.folds:
             raise ValueError(f"{len(self.seeds)} seeds need as many folds, not {self.split.folds}")
-        if self.data.unseen in {self.data.labelled, self.data.crops, self.data.partial} - {None}:
+        if self.workers < 1:
+            raise ValueError(f"workers {self.workers}: at least one thread has to decode")
+        trained = {self.data.labelled, self.data.crops, self.data.partial, *self.data.further}
+        if self.data.unseen in trained - {None}:
             raise ValueError(f"unseen: {self.data.unseen!r} is trained on: name another data set")
+        if self.data.labelled in self.data.further:
+            raise ValueError(f"further: {self.data.labelled!r} is the labelled set already")
         if self.data.crop_share + self.data.partial_share >= 1:
             raise ValueError("crop_share and partial_share leave no labelled photos to draw")
         others = [number for variant in self.variants for number in variant.members]

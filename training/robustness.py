@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
@@ -10,8 +12,9 @@ from tqdm import tqdm
 
 from inference_worker import preprocessing
 from inference_worker.calibration import temper
-from training import degrade, evaluate, metrics, predict
+from training import degrade, evaluate, markdown, metrics, predict
 from training.readers import Source
+from training.recipe import RecipeError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from inference_worker.bundle import Bundle
+    from inference_worker.manifest import Manifest
     from training.dataset import Labelled
     from training.fit import Run
     from training.metrics import Bootstrap, Sample
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
 
     Steps: TypeAlias = Sequence[tuple[str, Mapping[str, Any]]]
 
+KEY: Final = "robustness"
 AS_SERVED: Final = "as served"
 _ABOUT: Final = """\
 {n} test photos, each judged as it stands, without further views. AUC with 95% intervals by
@@ -38,10 +43,18 @@ PHOTOS: Final = 400
 """How many test photos are judged, evenly spaced over the test part, unless told otherwise."""
 
 
-def report(run: Run, own: Labelled, loaded: Bundle, photos: int = PHOTOS) -> dict[str, Any]:
+def report(
+    run: Run,
+    own: Labelled,
+    loaded: Bundle,
+    photos: int = PHOTOS,
+    others: Sequence[str] | None = None,
+) -> dict[str, Any]:
     """Return AUCs per degradation and cleaning, with paired differences, over test photos.
 
     Each photo is judged as it stands, without further views: what views add is not the question.
+    `others` are the cleaning steps to judge the lack or the addition of, all of them by default:
+    each costs as much time as the photos as served do.
     """
     rows = own.split.test
     rows = [rows[i] for i in np.unique(np.linspace(0, len(rows) - 1, photos).round().astype(int))]
@@ -53,7 +66,7 @@ def report(run: Run, own: Labelled, loaded: Bundle, photos: int = PHOTOS) -> dic
         columns["melanoma"] = list(known.class_map.melanoma)
     rounds = evaluate.SMOKE_ROUNDS if run.smoke else evaluate.ROUNDS
     draws = metrics.bootstrap(own.lesions(rows), rounds, evaluate.SEED)
-    cleanings = cleanings_of(run.recipe.steps)
+    cleanings = cleanings_of(run.recipe.steps, preprocessing.NAMES if others is None else others)
     members = [predict.ready(member, run, len(rows)) for member in loaded.members]
     p = {
         (kind, name): temper(
@@ -63,6 +76,7 @@ def report(run: Run, own: Labelled, loaded: Bundle, photos: int = PHOTOS) -> dic
         for name, steps in cleanings.items()
     }
     return {
+        "bundle": _name(loaded.manifest),
         "n_images": len(rows),
         "tasks": {
             task: [
@@ -74,11 +88,13 @@ def report(run: Run, own: Labelled, loaded: Bundle, photos: int = PHOTOS) -> dic
     }
 
 
-def cleanings_of(steps: Steps) -> dict[str, Steps]:
-    """Return the bundle's own steps, these without each of them, and with each that is absent."""
+def cleanings_of(
+    steps: Steps, others: Sequence[str] = tuple(preprocessing.NAMES)
+) -> dict[str, Steps]:
+    """Return the bundle's own steps, and these without or with each of `others` by itself."""
     own = list(steps)
     found: dict[str, Steps] = {AS_SERVED: own}
-    for name in preprocessing.NAMES:
+    for name in others:
         if any(name == step for step, _ in own):
             found[f"without {name}"] = [one for one in own if one[0] != name]
         else:
@@ -134,25 +150,50 @@ def write(found: dict[str, Any], folder: Path) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     plain = metrics.plain(found)
     (folder / "robustness.json").write_text(json.dumps(plain, indent=1) + "\n")
-    parts = [
-        "# Robustness",
-        _ABOUT.format(n=plain["n_images"]),
-    ]
-    for task, rows in plain["tasks"].items():
-        names = list(rows[0]["cleaning"])
-        header = ["photos", "AUC as served", "change", *names]
-        lines = [
-            [
-                row["photos"],
-                metrics.told(row["auc"], 3),
-                metrics.told(row["change"], 3, signed=True),
-                *(metrics.told(row["cleaning"][name], 3, signed=True) for name in names),
-            ]
-            for row in rows
-        ]
-        table = [header, ["---"] * len(header), *lines]
-        parts.append(f"## {task.capitalize()} vs rest")
-        parts.append("\n".join("| " + " | ".join(line) + " |" for line in table))
-    text = "\n\n".join(parts) + "\n"
+    text = "# Robustness\n\n" + tables(plain) + "\n"
     (folder / "robustness.md").write_text(text)
     return text
+
+
+def put(own: Manifest, path: Path) -> Manifest:
+    """Return `own` with the report that `write` left in the file `path`.
+
+    Raises `RecipeError` where there is none, or where it is another bundle's.
+    """
+    try:
+        found = json.loads(path.read_text())
+        of = found["bundle"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RecipeError(
+            f"{path} is no robustness report ({error}): give the robustness.json that "
+            f"'python -m training robustness' wrote"
+        ) from error
+    name = _name(own)
+    if of != name:
+        raise RecipeError(f"{path} is of {of}, the bundle is {name}: measure this bundle")
+    return replace(own, metrics={**own.metrics, KEY: found})
+
+
+def _name(of: Manifest) -> str:
+    """Return what tells a bundle from others, whatever is put into its metrics later."""
+    weights = hashlib.sha256("".join(m.sha256 for m in of.classifier.members).encode())
+    return f"{of.name} {of.version} {weights.hexdigest()[:12]}"
+
+
+def tables(found: Mapping[str, Any]) -> str:
+    """Return a report in words: what it is of, and a table per task."""
+    parts = [_ABOUT.format(n=found["n_images"])]
+    for task, rows in found["tasks"].items():
+        names = list(rows[0]["cleaning"])
+        lines = [
+            (
+                row["photos"],
+                markdown.figure(row["auc"], 3),
+                markdown.figure(row["change"], 3, signed=True),
+                *(markdown.figure(row["cleaning"][name], 3, signed=True) for name in names),
+            )
+            for row in rows
+        ]
+        header = (f"{task} vs rest", "AUC as served", "change", *names)
+        parts.append(markdown.table(header, lines))
+    return "\n\n".join(parts)

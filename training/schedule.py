@@ -70,7 +70,8 @@ class Optimiser:
     phase ends (0: never). Without `monitor` the last weights are kept.
 
     `ema` is the decay per step of the averaged weights, which are the ones kept; 0 keeps the bare
-    ones. `precision` of the forward pass: "fp16" scales its losses and needs a GPU. `compile` by
+    ones. `precision` of the forward pass and of the validation: "fp16" scales its losses; "bf16" is
+    float32 where the machine would only emulate it (`precision.on`). `compile` by
     `torch.compile`. `checkpoint_every` batches there is a checkpoint, beside those after epochs.
     """
 
@@ -96,6 +97,10 @@ class Optimiser:
     def __post_init__(self) -> None:
         if self.monitor is None and (self.schedule == "plateau" or self.early_stop):
             raise ValueError("a plateau and an early stop need a figure to 'monitor'")
+        if self.plateau < 1:
+            raise ValueError(
+                f"'plateau' {self.plateau}: at least one epoch without a better figure"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,8 +216,9 @@ class Rates:
                 eta_min=spec.eta_min,
             )
         elif spec.schedule == "plateau":
+            # Torch lets `patience` stale epochs pass and acts after one more.
             self._plateau = lr_scheduler.ReduceLROnPlateau(
-                self._optimiser, mode="max", factor=spec.factor, patience=spec.plateau
+                self._optimiser, mode="max", factor=spec.factor, patience=spec.plateau - 1
             )
 
     def set(self, step: int, epochs: float) -> None:

@@ -17,6 +17,7 @@ from training import recipe as recipes
 from training.fit import Run, train
 from training.loop import CHECKPOINT
 from training.readers import FOLDER
+from training.source import at_hand
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from inference_worker.verdict import Verdict
     from training.recipe import Recipe
 
-_DEADLINE: Final = 300.0  # s
+_DEADLINE: Final = 900.0  # s: a crowded machine is slow, a training that hangs is not let hang
 _PHOTO: Final = 999
 _SIZE: Final = (120, 90)
 
@@ -77,7 +78,7 @@ def _at_hand(recipe: Recipe, data: Path) -> bool:
     named = [recipe.data.labelled, recipe.data.crops, recipe.data.partial]
     named.append(segmenter.extra if segmenter else None)
     sets = [name.removeprefix(FOLDER) for name in named if name]
-    return all((data / name).is_dir() or (data / f"{name}.zip").is_file() for name in sets)
+    return all(at_hand(data, name) for name in sets)
 
 
 def _kill_at_checkpoint(arguments: list[str], folder: Path) -> None:

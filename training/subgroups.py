@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from training.metrics import Bootstrap
     from training.readers import Record
 
 MARKS: Final = ("hair", "corners", "ruler")
@@ -27,11 +28,16 @@ def report(
     marks: Sequence[tuple[str, ...]],
     truth: NDArray[np.bool_],
     p: NDArray[np.float64],
+    *,
+    rounds: int,
+    seed: int,
 ) -> dict[str, dict[str, Any]]:
     """Return figures of malignancy for groups of at least 30 photos with both kinds in them.
 
-    `marks` per photo what was found to disturb it, or empty where nobody looked.
+    `marks` per photo what was found to disturb it, or empty where nobody looked. AUCs with 95%
+    intervals by bootstrap over the lesions of the group, `rounds` times.
     """
+    lesions = np.array([record.lesion_id for record in records])
     traits = {
         "sex": [record.sex or "unknown" for record in records],
         "age": [age_band(record.age) for record in records],
@@ -40,24 +46,25 @@ def report(
     }
     for mark in MARKS if marks else ():
         traits[mark] = ["detected" if mark in found else "none" for found in marks]
-    return {trait: _of_groups(np.array(values), truth, p) for trait, values in traits.items()}
-
-
-def _of_groups(
-    values: NDArray[np.str_], truth: NDArray[np.bool_], p: NDArray[np.float64]
-) -> dict[str, Any]:
-    found = {}
-    for value in np.unique(values):
-        here = values == value
-        ill = truth[here]
-        if len(ill) >= _SMALLEST_GROUP and 0 < ill.sum() < len(ill):
-            found[str(value)] = {
-                "n": len(ill),
-                "malignant": int(ill.sum()),
-                "malignant_auc": metrics.roc_auc(ill, p[here]),
-                "mean_p_malignant": float(p[here].mean()),
-            }
+    found: dict[str, dict[str, Any]] = {}
+    for trait, values in traits.items():
+        found[trait] = {}
+        for value in np.unique(values):
+            here = np.array(values) == value
+            ill, said = truth[here], p[here]
+            if len(ill) >= _SMALLEST_GROUP and 0 < ill.sum() < len(ill):
+                draws = metrics.bootstrap(lesions[here], rounds, seed)
+                found[trait][str(value)] = _figures(ill, said, draws)
     return found
+
+
+def _figures(ill: NDArray[np.bool_], p: NDArray[np.float64], draws: Bootstrap) -> dict[str, Any]:
+    return {
+        "n": len(ill),
+        "malignant": int(ill.sum()),
+        "malignant_auc": draws.figure(lambda i: metrics.roc_auc(ill[i], p[i])),
+        "mean_p_malignant": float(p.mean()),
+    }
 
 
 def age_band(age: float | None) -> str:

@@ -42,7 +42,7 @@ class Task(Protocol):
         ...
 
     def validate(self, model: nn.Module, size: int) -> dict[str, float]:
-        """Return figures of the validation part."""
+        """Return figures of the validation part, in the precision of the training around it."""
         ...
 
 
@@ -51,7 +51,7 @@ class Pool:
     """Photos to draw from: the `rows` (N) of `pixels`, … × size × size × 3.
 
     `allowed` bool N × classes; `weight` N, how often each is drawn, in any unit; `aspect` N, width
-    over height before squaring.
+    over height before squaring; `views` tells that these are second views of another pool's photos.
     """
 
     pixels: NDArray[np.uint8]
@@ -59,6 +59,7 @@ class Pool:
     allowed: NDArray[np.bool_]
     weight: NDArray[np.float64]
     aspect: NDArray[np.float64]
+    views: bool = False
 
 
 @dataclass(slots=True)
@@ -116,8 +117,7 @@ class ClassifierTask:
             x = augment.to_float(self.validation[start : start + _EVALUATION_BATCH])
             x = functional.interpolate(x, size=(size, size), mode="bilinear", antialias=True)
             x = augment.as_input(x, self.input).to(device)
-            with torch.autocast(device.type, torch.bfloat16):
-                logits = model(x).float()
+            logits = model(x).float()
             if logits.shape[1] == 1:
                 logits = torch.cat([torch.zeros_like(logits), logits], 1)
             found.append(logits.softmax(1).cpu())
@@ -178,8 +178,7 @@ class SegmenterTask:
             shape = truth.shape[-2:]
             x = functional.interpolate(x, size=(size, size), mode="bilinear", antialias=True)
             x = augment.as_input(x, self.input).to(device)
-            with torch.autocast(device.type, torch.bfloat16):
-                logits = model(x).float().cpu()
+            logits = model(x).float().cpu()
             found = functional.interpolate(logits, size=shape, mode="bilinear") > 0
             both = (found & truth).sum((1, 2, 3)).double()
             either = (found | truth).sum((1, 2, 3)).double()

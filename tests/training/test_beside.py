@@ -39,6 +39,18 @@ def test_one_member_split_by_image_stands_beside_one_member_split_by_lesion() ->
     assert told["by_lesion"] == {"malignant_auc": {"value": 0.91}}
 
 
+def test_a_members_own_intervals_are_kept_where_they_were_taken() -> None:
+    own = made("lesion", 0.93)
+    figure = {"value": 0.7, "ci": [0.6, 0.8]}
+    own.metrics["test"]["members"] = [{"malignant_auc": 0.91, "balanced_accuracy": figure}]
+    two = replace(own, classifier=replace(own.classifier, members=own.classifier.members * 2))
+
+    told = beside.put(two, made("image", 0.98)).metrics[beside.KEY]
+
+    assert told["by_lesion"]["balanced_accuracy"] == figure
+    assert "balanced_accuracy" not in told["by_image"]
+
+
 def test_ensembles_of_other_sizes_do_not_stand_beside_each_other() -> None:
     one, other = made("lesion", 0.93), made("image", 0.98)
     one, other = (

@@ -56,6 +56,16 @@ def test_quality_limits_pass_real_photos_and_stop_ruined_ones() -> None:
     assert limits.min_lesion_share == 0.01
 
 
+def test_drawn_skin_has_its_colours_a_texture_and_no_lesion() -> None:
+    for seed in range(20):
+        skin = impostors.draw("skin", seed).astype(np.float64)
+        red, green, blue = skin.mean((0, 1))
+        assert red > green > blue
+        assert 2 < skin.std((0, 1)).mean() < 40
+        middle, edge = skin[100:200, 130:270].mean(), skin[:40].mean()
+        assert abs(middle - edge) < 0.15 * edge
+
+
 @pytest.mark.parametrize("kind", impostors.KINDS)
 def test_an_impostor_is_drawn_the_same_for_the_same_seed(kind: str) -> None:
     first, again, other = (impostors.draw(kind, seed) for seed in (1, 1, 2))

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
 
 from inference_worker import bundle
+from inference_worker.manifest import Manifest
 from inference_worker.pipeline import Pipeline
 from tests.training import drawn
+from training import export, impostors
 from training.cli import main
 
 
@@ -69,6 +73,13 @@ def test_the_evidence_is_written_for_machines_eyes_and_readers(run: Path) -> Non
     assert "(evidence/roc.svg)" in card
     assert "Not a medical device" in card
     assert f"{made.metrics['test']['accuracy']['value']:.4f}" in card
+    assert "Refused:" in card
+    assert set(made.metrics["segmentation"]["isic2018_task1"]["dice"]) == {
+        "mean",
+        "median",
+        "p5",
+        "ci",
+    }
 
 
 def test_a_bundle_measured_again_from_disk_has_the_same_figures(run: Path, tmp_path: Path) -> None:
@@ -82,7 +93,8 @@ def test_a_bundle_measured_again_from_disk_has_the_same_figures(run: Path, tmp_p
     assert again["n_images"] == exported["n_images"]
     assert again["malignant_auc"]["value"] == pytest.approx(exported["malignant_auc"]["value"])
     after = exported["calibration"]["after"]
-    assert again["calibration"]["after"]["nll"] == pytest.approx(after["nll"], abs=1e-5)
+    nll = again["calibration"]["after"]["nll"]["value"]
+    assert nll == pytest.approx(after["nll"]["value"], abs=1e-5)
 
 
 def test_the_bundle_says_how_its_weights_and_its_temperature_were_kept(run: Path) -> None:
@@ -94,6 +106,9 @@ def test_the_bundle_says_how_its_weights_and_its_temperature_were_kept(run: Path
     assert made.metrics["evaluated_in"] == "float32"
     weights = safetensors.torch.load_file(run / "run/bundle/member-0.safetensors")
     assert any(tensor.dtype == torch.int8 for tensor in weights.values())
+    assert made.metrics["storage"]["kept_as"] == "int8"
+    assert 0 < made.metrics["storage"]["max_change_of_p"] < 0.1
+    assert "kept as int8" in (run / "run" / "model-card.md").read_text()
 
 
 def test_a_bundle_compared_with_itself_is_no_better_and_no_worse(run: Path, tmp_path: Path) -> None:
@@ -114,13 +129,76 @@ def test_a_member_on_a_split_by_image_stands_beside_the_first(run: Path, tmp_pat
     assert command(tmp_path, "fit", "--smoke", "--by-image") == 0
     leaking = tmp_path / "run" / "bundle"
     assert bundle.load_manifest(leaking)[0].training["split"]["by"] == "image"
-    places = ["--bundle", str(tmp_path / "beside"), "--evidence", str(tmp_path / "card/evidence")]
+    shutil.copytree(run / "run" / "bundle", tmp_path / "beside")
+    places = ["--beside", str(leaking), "--evidence", str(tmp_path / "card/evidence")]
 
-    assert command(run, "export", "--smoke", "--beside", str(leaking), *places) == 0
+    assert main(["card", str(tmp_path / "beside"), *places]) == 0
 
     told = bundle.load_manifest(tmp_path / "beside")[0].metrics["image_random"]
     assert told["members"] == 1
+    assert set(told["by_lesion"]["balanced_accuracy"]) == {"value", "ci"}
     assert "image-random split flatters" in (tmp_path / "card/model-card.md").read_text()
+    own = (tmp_path / "run/model-card.md").read_text()
+    assert "photos of one lesion stand on both sides" in own
+    assert "no lesion stands on two sides" not in own
+
+    recipe = ["--recipe", str(tmp_path / "drawn.yaml"), "--threads", "1"]
+    places = ["--data", str(tmp_path / "data"), "--out", str(tmp_path / "again")]
+    assert main(["evaluate", str(leaking), *recipe, *places]) == 0
+    assert "Split photo by photo" in (tmp_path / "again/model-card.md").read_text()
+
+
+def recertify(run: Path, folder: Path, out: Path, *more: str) -> Manifest:
+    recipe = ["--recipe", str(run / "drawn.yaml"), "--threads", "1"]
+    paths = ["--data", str(run / "data"), "--out", str(out)]
+    assert main(["recertify", str(folder), *recipe, *paths, *more]) == 0
+    return bundle.load_manifest(folder)[0]
+
+
+def test_a_gate_is_certified_anew_as_it_was_at_export(run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run / "run" / "bundle", tmp_path / "bundle")
+    exported = bundle.load_manifest(run / "run" / "bundle")[0]
+
+    again = recertify(run, tmp_path / "bundle", tmp_path / "out", "--test")
+
+    was, found = exported.metrics["out_of_fold"], again.metrics["out_of_fold"]
+    assert found["temperature"] == pytest.approx(was["temperature"], rel=1e-3)
+    assert found["served_temperature"] == exported.temperature
+    assert found["gate"] == was["gate"]
+    assert again.gate == exported.gate
+    assert again.metrics["segmentation"].keys() == exported.metrics["segmentation"].keys()
+    assert again.metrics["refusals"] == exported.metrics["refusals"]
+    assert again.metrics["ood"]["impostors_refused"].keys() == set(impostors.KINDS)
+    assert (tmp_path / "out/model-card.md").exists()
+
+
+def test_what_a_killed_certification_had_judged_is_not_judged_again(
+    run: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(run / "run" / "bundle", tmp_path / "bundle")
+    first = recertify(run, tmp_path / "bundle", tmp_path / "out").metrics["out_of_fold"]
+    kept = sorted((tmp_path / "out" / "opinions").rglob("member-0-*.npz"))
+    with np.load(kept[0]) as stored:
+        rows, told = stored["rows"], stored["probabilities"]
+    even = np.full_like(told, 1 / told.shape[-1])
+    np.savez(kept[0], rows=rows, probabilities=even)
+
+    again = recertify(run, tmp_path / "bundle", tmp_path / "out").metrics["out_of_fold"]
+
+    assert len(kept) == 1
+    assert again["malignant_auc"] != first["malignant_auc"]
+
+
+def test_a_bundle_that_is_served_otherwise_than_measured_is_not_exported(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "MOST_SERVED_DIFFERENCE", -1.0)
+
+    assert command(run, "export", "--smoke", "--bundle", str(tmp_path / "bundle")) == 2
+
+    assert "no figure would hold of what is served" in capsys.readouterr().err
+    assert (tmp_path / "bundle" / "member-0.safetensors").exists()
+    assert not (tmp_path / "bundle" / "bundle.json").exists()
 
 
 def test_a_bundle_is_not_measured_on_data_that_split_otherwise(
@@ -144,6 +222,18 @@ def test_resuming_a_finished_run_changes_no_weight(run: Path) -> None:
     assert command(run, "fit", "--smoke", "--resume", "--only", "0") == 0
 
     assert member.read_bytes() == before
+
+
+def test_a_run_is_not_gone_on_with_by_another_recipe(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other.yaml"
+    other.write_text((run / "drawn.yaml").read_text().replace("crop_share: 0.2", "crop_share: 0.3"))
+    places = ["--data", str(run / "data"), "--out", str(run / "run"), "--threads", "1"]
+
+    assert main(["fit", str(other), "--smoke", "--resume", "--only", "0", *places]) == 2
+
+    assert "was made by another recipe or other data" in capsys.readouterr().err
 
 
 def test_one_process_can_train_a_part_alone(run: Path, tmp_path: Path) -> None:

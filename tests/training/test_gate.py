@@ -37,6 +37,37 @@ def test_the_bound_is_that_of_clopper_and_pearson() -> None:
     assert gate.upper_bound(5, 5, 0.05) == 1.0
 
 
+def test_an_interval_of_a_rate_is_the_exact_one() -> None:
+    # Clopper and Pearson's own table: 1 of 10, and none of 10: 1 − 0.025^(1/10).
+    assert gate.interval(1, 10) == pytest.approx((0.0025, 0.4450), abs=1e-4)
+    assert gate.interval(0, 10) == (0.0, pytest.approx(1 - 0.025**0.1))
+    assert gate.interval(10, 10)[1] == 1.0
+
+
+def test_a_row_tells_each_share_with_its_interval_but_for_shares_of_nothing() -> None:
+    malignant = np.array([True] * 10 + [False] * 30)
+    p = np.where(malignant, 0.6, 0.001)
+
+    row = gate.table(malignant, p, 0.99).to_dict()
+
+    assert row["ci"]["coverage"] == list(gate.interval(30, 40))
+    assert row["ci"]["selective_specificity"] == list(gate.interval(30, 30))
+    assert row["ci"]["sensitivity_deferred_missed"] == list(gate.interval(0, 10))
+    assert row["ci"]["sensitivity_deferred_referred"] == list(gate.interval(10, 10))
+    assert "selective_sensitivity" not in row["ci"]
+
+
+def test_the_interval_of_selective_sensitivity_is_of_the_decided() -> None:
+    malignant = np.array([True] * 10)
+    p = np.array([0.999] * 4 + [0.001] * 2 + [0.5] * 4)
+
+    row = gate.table(malignant, p, 0.99).to_dict()
+
+    assert row["ci"]["selective_sensitivity"] == list(gate.interval(4, 6))
+    assert row["ci"]["sensitivity_deferred_missed"] == list(gate.interval(4, 10))
+    assert row["ci"]["sensitivity_deferred_referred"] == list(gate.interval(8, 10))
+
+
 def test_too_few_malignant_cases_certify_nothing() -> None:
     p = np.where(MALIGNANT, 0.9, 0.1)
 

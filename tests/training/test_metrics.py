@@ -29,6 +29,14 @@ def test_balanced_accuracy_is_the_mean_recall_of_the_classes_present() -> None:
     assert metrics.confusion(labels, predicted, 3).tolist() == [[3, 1, 0], [0, 0, 0], [0, 0, 1]]
 
 
+def test_resamples_in_which_a_figure_cannot_be_computed_are_left_out() -> None:
+    sample = metrics.Sample(0.5, np.array([np.nan, 0.4, 0.6, np.nan]))
+    none = metrics.Sample(float("nan"), np.full(3, np.nan))
+
+    assert sample.figure(level=1.0) == {"value": 0.5, "ci": [0.4, 0.6]}
+    assert np.isnan(none.figure()["ci"]).all()
+
+
 def test_a_calibrated_score_has_no_ece_and_an_overconfident_one_has() -> None:
     rng = np.random.default_rng(0)
     p = rng.uniform(0.05, 0.95, 40_000)

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
 import torch
 from huggingface_hub import constants
 from safetensors.torch import save_file
+from torch import nn
 
 from inference_worker import tensors
 from inference_worker.architectures import ClassifierSpec, build_classifier
@@ -25,6 +27,36 @@ def test_a_trunk_starts_from_a_file_that_fits(tmp_path: Path) -> None:
     found = networks.classifier(SPEC, 2, tmp_path / "trunk.safetensors").trunk.state_dict()
 
     assert all(torch.equal(found[name], weights[name]) for name in weights)
+
+
+def test_the_pretrained_last_norm_of_a_convnext_becomes_the_heads(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    pretrained = timm.create_model("convnext_atto", num_classes=0).eval()
+    nn.init.normal_(pretrained.head.norm.weight)
+    nn.init.normal_(pretrained.head.norm.bias)
+    save_file(pretrained.state_dict(), tmp_path / "trunk.safetensors")
+    photos = torch.randn(2, 3, 64, 64)
+
+    spec = ClassifierSpec("convnext_atto", head="norm_linear")
+    found = networks.classifier(spec, 2, tmp_path / "trunk.safetensors").eval()
+
+    with torch.inference_mode():
+        own = found.head[0](found.forward_pooled(found.forward_features(photos)))  # type: ignore[index]
+        assert torch.allclose(own, pretrained(photos), atol=1e-3)
+    assert not list(found.trunk.head.parameters())  # type: ignore[union-attr]
+
+
+def test_a_head_without_a_norm_does_without_the_pretrained_one(tmp_path: Path) -> None:
+    pretrained = timm.create_model("convnext_atto", num_classes=0)
+    save_file(pretrained.state_dict(), tmp_path / "trunk.safetensors")
+    spec = ClassifierSpec("convnext_atto", head="linear")
+
+    found = networks.classifier(spec, 2, tmp_path / "trunk.safetensors")
+
+    assert {n for n, _ in found.named_parameters() if n.startswith("head")} == {
+        "head.1.weight",
+        "head.1.bias",
+    }
 
 
 def test_a_file_that_does_not_fit_is_named(tmp_path: Path) -> None:

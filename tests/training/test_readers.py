@@ -3,10 +3,10 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-import numpy as np
 import pytest
+from PIL import Image
 
-from training import drawn, duplicates, readers, splits
+from training import drawn, readers, splits
 
 
 @pytest.fixture
@@ -68,30 +68,98 @@ def test_a_plain_folder_names_its_classes(tmp_path: Path, zipped: bool) -> None:
     assert readers.Source(tmp_path, "own").pixels(found[0].path).shape == (60, 80, 3)
 
 
+def tabled(path: Path, rows: list[str], comma: str = ",") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(row.replace(",", comma) for row in rows) + "\n")
+
+
+def placed(path: Path, size: tuple[int, int] = (80, 60)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(drawn.lesion(1, size)[0]).save(path)
+
+
+@pytest.mark.parametrize(
+    ("table", "comma"),
+    [("HAM10000_metadata.csv", ","), ("HAM10000_metadata", ","), ("HAM10000_metadata.tab", "\t")],
+)
+def test_ham10000_is_read_as_it_is_published(tmp_path: Path, table: str, comma: str) -> None:
+    ham = tmp_path / "ham10000"
+    rows = [
+        "lesion_id,image_id,dx,dx_type,age,sex,localization",
+        "HAM_0000118,ISIC_0027419,bkl,histo,80.0,male,scalp",
+        "HAM_0000119,ISIC_0032258,mel,histo,,female,back",
+    ]
+    tabled(ham / table, rows, comma)
+    placed(ham / "HAM10000_images_part_1/ISIC_0027419.jpg")
+    placed(ham / "HAM10000_images_part_2/ISIC_0032258.jpg")
+    placed(ham / "HAM10000_segmentations_lesion_tschandl/ISIC_0027419_segmentation.png")
+
+    first, second = readers.read(tmp_path, "ham10000")
+
+    assert (first.path, first.dx, first.age) == (
+        "HAM10000_images_part_1/ISIC_0027419.jpg",
+        "bkl",
+        80.0,
+    )
+    assert first.mask_path is not None
+    assert readers.Source(tmp_path, "ham10000").mask(first.mask_path).shape == (60, 80)
+    assert (second.path, second.mask_path, second.age) == (
+        "HAM10000_images_part_2/ISIC_0032258.jpg",
+        None,
+        None,
+    )
+
+
+def test_isic_2017_is_read_as_it_is_published_and_is_not_squashed_then(tmp_path: Path) -> None:
+    folder = tmp_path / "isic2017"
+    header = "image_id,melanoma,seborrheic_keratosis"
+    table = folder / "ISIC-2017_Training_Part3_GroundTruth.csv"
+    tabled(table, [header, "ISIC_0000000,1.0,0.0", "ISIC_0000001,0.0,1.0"])
+    for name in ("ISIC_0000000", "ISIC_0000001"):
+        placed(folder / f"ISIC-2017_Training_Data/{name}.jpg")
+        placed(folder / f"ISIC-2017_Training_Data/{name}_superpixels.png")
+
+    found = readers.read(tmp_path, "isic2017")
+
+    assert [(r.image_id, r.melanoma, r.aspect) for r in found] == [
+        ("ISIC_0000000", True, None),
+        ("ISIC_0000001", False, None),
+    ]
+    assert found[0].path == "ISIC-2017_Training_Data/ISIC_0000000.jpg"
+    drawn.write(tmp_path / "packed")
+    assert {r.aspect for r in readers.read(tmp_path / "packed", "isic2017")} == {4 / 3}
+
+
+def test_isic_2018_is_read_as_it_is_published(tmp_path: Path) -> None:
+    folder = tmp_path / "isic2018_task1"
+    placed(folder / "ISIC2018_Task1-2_Training_Input/ISIC_0000000.jpg")
+    (folder / "ISIC2018_Task1-2_Training_Input/LICENSE.txt").write_text("CC-0")
+    placed(folder / "ISIC2018_Task1_Training_GroundTruth/ISIC_0000000_segmentation.png")
+
+    (only,) = readers.read(tmp_path, "isic2018_task1")
+
+    assert only.path == "ISIC2018_Task1-2_Training_Input/ISIC_0000000.jpg"
+    assert only.mask_path == "ISIC2018_Task1_Training_GroundTruth/ISIC_0000000_segmentation.png"
+
+
+@pytest.mark.parametrize("name", ["ham10000", "isic2017", "isic2018_task1"])
+def test_a_folder_that_is_laid_out_otherwise_is_refused(tmp_path: Path, name: str) -> None:
+    placed(tmp_path / name / "elsewhere/ISIC_0000000.jpg")
+
+    with pytest.raises(readers.DataError, match=r"docs/training\.md"):
+        readers.read(tmp_path, name)
+
+
+def test_a_table_that_names_a_photo_which_is_not_there_is_refused(data: Path) -> None:
+    (data / "ham10000/images/ISIC_0000003.jpg").unlink()
+
+    with pytest.raises(readers.DataError, match="no photo 'ISIC_0000003'"):
+        readers.read(data, "ham10000")
+
+
 def test_a_data_set_without_a_reader_is_named(tmp_path: Path) -> None:
     with pytest.raises(readers.DataError, match=r"folder:NAME"):
         readers.read(tmp_path, "isic1999")
-
-
-def test_a_photo_that_was_saved_again_counts_as_the_same_lesion(data: Path) -> None:
-    images = data / "ham10000/images"
-    (images / "ISIC_0000009.jpg").write_bytes((images / "ISIC_0000002.jpg").read_bytes())
-    before = readers.read(data, "ham10000")
-
-    after = duplicates.merge(before, data, 0)
-
-    assert after[9].lesion_id == after[2].lesion_id == before[2].lesion_id
-    assert [a.image_id for a in after] == [b.image_id for b in before]
-
-
-def test_close_pairs_are_those_within_the_distance() -> None:
-    rows = np.zeros((4, 8), np.uint8)
-    rows[1, 0] = 0b1
-    rows[2, 0] = 0b111
-    rows[3] = 255
-
-    assert duplicates.close_pairs(rows, 1).tolist() == [[0, 1]]
-    assert duplicates.close_pairs(rows, 2).tolist() == [[0, 1], [1, 2]]
 
 
 def test_an_image_random_split_lets_a_lesion_stand_on_two_sides() -> None:

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from inference_worker import bundle
 from tests.training import drawn
 from training import degrade, rate_bundle, robustness
 from training.cli import main
@@ -22,7 +25,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_every_degradation_is_judged_with_and_without_each_step(folder: Path) -> None:
+@pytest.fixture(scope="module")
+def found(folder: Path) -> dict[str, Any]:
+    """Judge six photos of its test part, worse in every way; write the report into ``out``."""
     loaded, run, own = rate_bundle.open_bundle(
         folder / "run" / "bundle",
         folder / "data",
@@ -30,10 +35,14 @@ def test_every_degradation_is_judged_with_and_without_each_step(folder: Path) ->
         torch.device("cpu"),
         str(folder / "drawn.yaml"),
     )
-
     found = robustness.report(run, own, loaded, photos=6)
-    text = robustness.write(found, folder / "out")
+    robustness.write(found, folder / "out")
+    return found
 
+
+def test_every_degradation_is_judged_with_and_without_each_step(
+    folder: Path, found: dict[str, Any]
+) -> None:
     rows = found["tasks"]["malignant"]
     assert [row["photos"] for row in rows] == list(degrade.KINDS)
     assert rows[0]["change"]["value"] == 0
@@ -44,5 +53,54 @@ def test_every_degradation_is_judged_with_and_without_each_step(folder: Path) ->
         "with ink",
         "with plasters",
     }
-    assert (folder / "out" / "robustness.md").read_text() == text
-    assert "| JPEG 30 |" in text
+    assert "| JPEG 30 |" in (folder / "out" / "robustness.md").read_text()
+
+
+def test_fewer_cleanings_are_judged_where_fewer_are_asked_for(folder: Path, tmp_path: Path) -> None:
+    bundle_, recipe = folder / "run" / "bundle", str(folder / "drawn.yaml")
+    places = ["--data", str(folder / "data"), "--out", str(tmp_path), "--threads", "1"]
+    less = ["--recipe", recipe, "--photos", "2"]
+
+    assert main(["robustness", str(bundle_), *less, *places, "--cleanings", "hair"]) == 0
+    found = json.loads((tmp_path / "robustness.json").read_text())["tasks"]["malignant"]
+    assert {name for row in found for name in row["cleaning"]} == {"without hair"}
+
+    assert main(["robustness", str(bundle_), *less, *places, "--cleanings"]) == 0
+    found = json.loads((tmp_path / "robustness.json").read_text())["tasks"]["malignant"]
+    assert [row["cleaning"] for row in found] == [{}] * len(degrade.KINDS)
+
+
+def test_a_bundle_takes_its_own_report_up_and_its_card_says_so(
+    folder: Path, found: dict[str, Any]
+) -> None:
+    made = folder / "run" / "bundle"
+    report = ["--robustness", str(folder / "out" / "robustness.json")]
+
+    assert main(["card", str(made), *report, "--evidence", str(folder / "card/evidence")]) == 0
+
+    held = bundle.load_manifest(made)[0].metrics["robustness"]
+    assert held["n_images"] == found["n_images"]
+    assert "## Worse photos" in (folder / "card/model-card.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('{"bundle": "other 1.0.0 0123456789ab"}', "measure this bundle"),
+        ("[]", "no robustness report"),
+        ("{", "no robustness report"),
+        (None, "no robustness report"),
+    ],
+)
+def test_no_bundle_takes_up_what_is_not_its_own_report(
+    folder: Path, tmp_path: Path, text: str | None, why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if text is not None:
+        (tmp_path / "r.json").write_text(text)
+    made, report = folder / "run" / "bundle", str(tmp_path / "r.json")
+    before = (made / "bundle.json").read_bytes()
+
+    assert main(["card", str(made), "--robustness", report, "--evidence", str(tmp_path)]) == 2
+
+    assert why in capsys.readouterr().err
+    assert (made / "bundle.json").read_bytes() == before

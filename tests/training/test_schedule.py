@@ -106,26 +106,28 @@ def test_warm_restarts_begin_each_cycle_at_the_full_rate() -> None:
     assert seen[5.99] < 0.11
 
 
-def test_a_plateau_halves_the_rate_and_remembers_it() -> None:
+def test_a_plateau_halves_the_rate_after_as_many_stale_epochs_as_it_says_and_remembers() -> None:
     stage = Stage(64, 9, 8)
     made = []
     for _ in range(2):
         network = model()
-        spec = Optimiser(lr=1.0, schedule="plateau", plateau=1, monitor="malignant_auc")
+        spec = Optimiser(lr=1.0, schedule="plateau", plateau=3, monitor="malignant_auc")
         optimiser = schedule.build(network, spec, layered=False)
-        rates = schedule.Rates(optimiser, spec, 10)
+        rates = schedule.Rates(optimiser, spec, [10])
         rates.begin(stage)
         made.append((optimiser, rates))
     (optimiser, rates), (other, again) = made
 
-    for figure in (0.5, 0.5, 0.5):
+    seen = []
+    for figure in (0.5, 0.6, 0.6, 0.5, 0.4):
         rates.see(figure)
+        seen.append(optimiser.param_groups[0]["lr"])
     again.restore(rates.state())
 
-    assert optimiser.param_groups[0]["lr"] == 0.5
+    assert seen == [1.0, 1.0, 1.0, 1.0, 0.5]
     assert other.param_groups[0]["lr"] == 0.5
-    again.see(0.5)
-    again.see(0.5)
+    for _ in range(3):
+        again.see(0.5)
     assert other.param_groups[0]["lr"] == 0.25
 
 
@@ -159,5 +161,7 @@ def test_a_restart_begins_another_cycle() -> None:
 def test_a_plateau_without_a_figure_is_refused() -> None:
     with pytest.raises(ValueError, match="monitor"):
         Optimiser(schedule="plateau")
+    with pytest.raises(ValueError, match="at least one epoch"):
+        Optimiser(schedule="plateau", plateau=0, monitor="dice")
     with pytest.raises(ValueError, match="blocks"):
         Stage(64, 1, 8, train="last")

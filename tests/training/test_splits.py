@@ -59,12 +59,20 @@ def test_a_class_with_too_few_lesions_is_refused() -> None:
         split(RECORDS + photos(3, 1, "df"))
 
 
-def test_near_identical_photos_of_two_lesions_become_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("ISIC_0025226", "ISIC_0030074"), ("ISIC_0027027", "ISIC_0029036")],
+)
+def test_near_identical_photos_of_two_lesions_become_one(
+    tmp_path: Path, first: str, second: str
+) -> None:
     drawn.write(tmp_path)
-    metadata = tmp_path / "ham10000/metadata.csv"
-    first, second = readers.SAME_LESION[0]
-    text = metadata.read_text().replace("ISIC_0000000", first).replace("ISIC_0000041", second)
-    metadata.write_text(text)
+    ham = tmp_path / "ham10000"
+    text = (ham / "metadata.csv").read_text()
+    for own, name in (("ISIC_0000000", first), ("ISIC_0000041", second)):
+        text = text.replace(own, name)
+        (ham / f"images/{own}.jpg").rename(ham / f"images/{name}.jpg")
+    (ham / "metadata.csv").write_text(text)
 
     lesions = {r.image_id: r.lesion_id for r in readers.read(tmp_path, readers.HAM10000)}
 

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.training.test_loop import CPU, STAGES, Blobs, Counting, PowerCutError
+from training import checkpoint, loop
+from training.ended import OtherRecipeError
+from training.loop import CHECKPOINT, FINAL, Stage
+
+
+def fit(
+    task: Blobs, out: Path, *stages: Stage, made_of: str = "a", resume: bool = True
+) -> dict[str, torch.Tensor]:
+    optimiser = loop.Optimiser(lr=0.05, batch=8, ema=0.8, precision="fp32")
+    place = loop.Place(out, CPU)
+    found = loop.fit(
+        task, stages or STAGES, optimiser, place, seed=3, resume=resume, made_of=made_of
+    )
+    return load_file(found)
+
+
+def test_a_run_killed_before_its_weights_were_written_ends_without_learning_anew(
+    tmp_path: Path,
+) -> None:
+    whole = fit(Blobs(), tmp_path)
+    (tmp_path / FINAL).unlink()
+    left = Counting()
+
+    again = fit(left, tmp_path)
+
+    assert left.learnt == 0
+    assert all(torch.equal(whole[name], again[name]) for name in whole)
+
+
+def test_weights_that_do_not_say_what_made_them_are_made_from_the_checkpoint(
+    tmp_path: Path,
+) -> None:
+    """As an earlier version left them, killed between its weights and its plan."""
+    whole = fit(Blobs(), tmp_path)
+    task = Blobs()
+    checkpoint.load_weights(tmp_path / FINAL, task.model)
+    checkpoint.save_weights(tmp_path / FINAL, task.model)
+
+    again = fit(Blobs(), tmp_path)
+
+    assert all(torch.equal(whole[name], again[name]) for name in whole)
+
+
+def test_another_recipe_does_not_go_on_with_a_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(PowerCutError):
+        fit(Blobs(dies_in_epoch=3), tmp_path)
+
+    with pytest.raises(OtherRecipeError, match=r"another recipe or other data.*without --resume"):
+        fit(Blobs(), tmp_path, made_of="b")
+
+    assert (tmp_path / CHECKPOINT).exists()
+
+
+def test_another_recipe_does_not_take_ended_weights_for_its_own(tmp_path: Path) -> None:
+    fit(Blobs(), tmp_path)
+
+    with pytest.raises(OtherRecipeError, match=FINAL):
+        fit(Blobs(), tmp_path, made_of="b")
+    with pytest.raises(OtherRecipeError, match="another schedule"):
+        fit(Blobs(), tmp_path, Stage(4, 1, 20), STAGES[1])
+
+    assert fit(Blobs(), tmp_path, made_of="b", resume=False)

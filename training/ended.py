@@ -1,0 +1,69 @@
+"""What a training was made of, written into its files: only the same recipe goes on with them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from training.schedule import Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+_KEY: Final = "plan"
+
+
+class OtherRecipeError(ValueError):
+    """A run is to be gone on with by another recipe, or on other data, than it was begun with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`stages` to train, and the hash of all else that decides the weights ("": not known)."""
+
+    made_of: str
+    stages: tuple[Stage, ...]
+
+    def metadata(self) -> dict[str, str]:
+        """Return what a file says of the plan by which it was made.
+
+        In the weights' own file, so that neither can be there without the other.
+        """
+        said = {"made_of": self.made_of, "stages": [asdict(stage) for stage in self.stages]}
+        return {_KEY: json.dumps(said, sort_keys=True)}
+
+    def goes_on(self, metadata: Mapping[str, str], path: Path) -> bool:
+        """Tell whether there is more to train than what `path`, of ended weights, was made by.
+
+        More is a stage that restarts, behind all of that; or all, where the file says nothing.
+        Raises `OtherRecipeError`.
+        """
+        before = self.check(metadata, path)
+        if before is None:
+            return True
+        return any(stage.restart for stage in self.stages[len(before.stages) :][:1])
+
+    def check(self, metadata: Mapping[str, str], path: Path) -> Plan | None:
+        """Return the plan that `path` was made by, which this one must begin with.
+
+        None where the file says nothing. Raises `OtherRecipeError`.
+        """
+        if _KEY not in metadata:
+            return None
+        before = _read(metadata[_KEY])
+        same = before.made_of == self.made_of
+        if not same or before.stages != self.stages[: len(before.stages)]:
+            what = "another schedule" if same else "another recipe or other data"
+            raise OtherRecipeError(
+                f"{path} was made by {what}: go on with what it was begun with, or train anew "
+                "without --resume or into another folder"
+            )
+        return before
+
+
+def _read(text: str) -> Plan:
+    said: dict[str, Any] = json.loads(text)
+    stages = (Stage(**{**s, "trunk_lr": tuple(s["trunk_lr"])}) for s in said["stages"])
+    return Plan(said["made_of"], tuple(stages))
