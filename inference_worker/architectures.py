@@ -1,17 +1,15 @@
 """The networks that a bundle can name, built without weights.
 
 A classifier has two halves, so that Grad-CAM and the out-of-distribution check can run on the
-second alone: `forward_features` (the trunk) and `forward_head` (pool, norm, head).
+second alone: `forward_features` (the trunk) and `forward_head` (pool, norm, head). The libraries of
+trunks are loaded where one is built: a worker with converted networks at hand never needs them.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, cast
 
-import timm
 import torch
-from timm.layers.norm_act import BatchNormAct2d
-from timm.models._efficientnet_blocks import InvertedResidual
 from torch import nn
 from torch.nn import functional
 
@@ -30,8 +28,10 @@ __all__ = [
     "ArchitectureError",
     "Classifier",
     "ClassifierSpec",
+    "Head",
     "SegmenterSpec",
     "build_classifier",
+    "build_head",
     "build_segmenter",
 ]
 
@@ -47,18 +47,13 @@ class ArchitectureError(ValueError):
     code = "bundle_invalid"
 
 
-class Classifier(nn.Module):
-    """A trunk and a head: float32 B × 3 × H × W, normalised, to logits B × outputs."""
+class Head(nn.Module):
+    """What stands behind the trunk: a feature map, B × channels × h × w, to logits B × outputs."""
 
-    def __init__(self, trunk: nn.Module, head: nn.Module, channels: int) -> None:
+    def __init__(self, head: nn.Module, channels: int) -> None:
         super().__init__()
-        self.trunk = trunk
         self.head = head
         self.channels = channels
-
-    def forward_features(self, x: Tensor) -> Tensor:
-        """Return the trunk's last feature map, B × channels × h × w."""
-        return cast("Tensor", self.trunk.forward_features(x))  # type: ignore[operator]
 
     def forward_pooled(self, features: Tensor) -> Tensor:
         """Return the feature map's spatial mean, B × channels: what the OOD check measures."""
@@ -67,6 +62,21 @@ class Classifier(nn.Module):
     def forward_head(self, features: Tensor) -> Tensor:
         """Return logits, B × outputs, from a feature map."""
         return cast("Tensor", self.head(self.forward_pooled(features)))
+
+
+class Classifier(Head):
+    """A trunk and a head: float32 B × 3 × H × W, normalised, to logits B × outputs."""
+
+    def __init__(self, trunk: nn.Module, head: nn.Module, channels: int) -> None:
+        nn.Module.__init__(self)
+        # The trunk first: optimisers know parameters by their order.
+        self.trunk = trunk
+        self.head = head
+        self.channels = channels
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """Return the trunk's last feature map, B × channels × h × w."""
+        return cast("Tensor", self.trunk.forward_features(x))  # type: ignore[operator]
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits, B × outputs, from normalised photos."""
@@ -78,6 +88,11 @@ def build_classifier(spec: ClassifierSpec, num_outputs: int) -> Classifier:
     trunk = _trunk(spec.name)
     channels = int(trunk.num_features)  # type: ignore[arg-type]
     return Classifier(trunk, _head(spec, channels, num_outputs), channels)
+
+
+def build_head(spec: ClassifierSpec, channels: int, num_outputs: int) -> Head:
+    """Build the head of `spec` alone, with random weights. Raises `ArchitectureError`."""
+    return Head(_head(spec, channels, num_outputs), channels)
 
 
 def build_segmenter(spec: SegmenterSpec) -> nn.Module:
@@ -111,6 +126,8 @@ def build_segmenter(spec: SegmenterSpec) -> nn.Module:
 def _trunk(name: str) -> nn.Module:
     if name == GLUON_RESNET:
         return _gluon_resnet()
+    import timm
+
     gluon = name == GLUON_MOBILENET
     try:
         trunk: Any = timm.create_model(
@@ -122,7 +139,19 @@ def _trunk(name: str) -> nn.Module:
         raise ArchitectureError(msg) from error
     if gluon:
         trunk.blocks[0][0] = _gluon_first_block()
+    if _keeps_weights_behind(trunk):
+        # ConvNeXt's last norm stands behind the pool: it is the head's here, with "norm_linear".
+        trunk.head = nn.Identity()
     return cast("nn.Module", trunk)
+
+
+def _keeps_weights_behind(trunk: nn.Module) -> bool:
+    """Tell whether a trunk without classifier still has weights in its `head`, as ConvNeXt has.
+
+    `forward_features` ends before them: they would be trained by nothing.
+    """
+    head = getattr(trunk, "head", None)
+    return isinstance(head, nn.Module) and any(True for _ in head.parameters())
 
 
 class DataNorm(nn.Module):
@@ -142,6 +171,9 @@ class DataNorm(nn.Module):
 
 def _gluon_resnet() -> nn.Module:
     """Return ResNet50-v2 without its last stage, with GluonCV's input norm and ReLU after conv1."""
+    import timm
+    from timm.layers.norm_act import BatchNormAct2d
+
     trunk: Any = timm.create_model("resnetv2_50", pretrained=False, num_classes=0)
     stem = trunk.stem
     trunk.stem = nn.Sequential()
@@ -157,6 +189,8 @@ def _gluon_resnet() -> nn.Module:
 
 def _gluon_first_block() -> nn.Module:
     """Return GluonCV's first block: it expands 1:1 where timm's has no expansion at all."""
+    from timm.models._efficientnet_blocks import InvertedResidual
+
     block = InvertedResidual(32, 16, exp_ratio=1.0, act_layer=nn.ReLU6, noskip=True)
     return cast("nn.Module", block)
 

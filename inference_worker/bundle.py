@@ -8,56 +8,68 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
-import numpy as np
-import safetensors
 import safetensors.torch
 import torch
 
 from inference_worker import typed
-from inference_worker.architectures import ArchitectureError, build_classifier, build_segmenter
-from inference_worker.manifest import Manifest, WeightFile
-from inference_worker.ood import Statistics
-from inference_worker.storage import StorageError, pack, unpack
+from inference_worker.architectures import (
+    ArchitectureError,
+    build_classifier,
+    build_head,
+    build_segmenter,
+)
+from inference_worker.manifest import Manifest, Member, WeightFile
+from inference_worker.storage import pack
+from inference_worker.weights import (
+    MANIFEST,
+    BundleError,
+    BundleSchemaError,
+    ChangedFileError,
+    MissingFileError,
+    OutsideFolderError,
+    WeightsError,
+    fill,
+    inside,
+    read,
+    read_verified,
+    statistics_of,
+    tensors_of,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from torch import Tensor, nn
 
-    from inference_worker.architectures import Classifier
+    from inference_worker.architectures import Classifier, Head
+    from inference_worker.ood import Statistics
     from inference_worker.storage import Storage
 
-MANIFEST: Final = "bundle.json"
+__all__ = [
+    "MANIFEST",
+    "Bundle",
+    "BundleError",
+    "BundleSchemaError",
+    "ChangedFileError",
+    "MissingFileError",
+    "OutsideFolderError",
+    "Verified",
+    "WeightsError",
+    "load",
+    "load_manifest",
+    "verify",
+    "verify_and_open",
+    "write_manifest",
+    "write_weights",
+]
 
-
-class BundleError(ValueError):
-    """The bundle cannot be used. Nothing of it is."""
-
-    code = "bundle_invalid"
-
-
-class MissingFileError(BundleError):
-    """The bundle's folder lacks a file that belongs to it."""
-
-
-class ChangedFileError(BundleError):
-    """A weight file is not the one that `bundle.json` pins."""
-
-
-class OutsideFolderError(BundleError):
-    """`bundle.json` names a file that does not lie in the bundle's own folder."""
-
-
-class BundleSchemaError(BundleError):
-    """`bundle.json` is not what this version reads."""
-
-
-class WeightsError(BundleError):
-    """A weight file is intact, but does not fit what `bundle.json` describes."""
+_FIRST: Final = re.compile(r"head\.(\d+)\.weight")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,30 +86,88 @@ class Bundle:
     segmenter: nn.Module | None
     ood: Statistics | None
 
+    @property
+    def heads(self) -> Sequence[Head]:
+        """Return the members, each of which is its own head."""
+        return self.members
+
+    @property
+    def device(self) -> torch.device:
+        """Return where the weights are."""
+        return next(self.members[0].parameters()).device
+
+    def member(self, number: int) -> Classifier:
+        """Return one member."""
+        return self.members[number]
+
+    def networks(self) -> Bundle:
+        """Return the bundle with its networks: itself."""
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A bundle whose every file was checked; of its networks only the members' heads are built.
+
+    Where converted networks are at hand a worker needs no more, and starts in less time and memory.
+    What is read later is checked again, against the manifest that is in memory.
+    """
+
+    folder: Path
+    manifest: Manifest
+    sha256: str
+    heads: tuple[Head, ...]
+    ood: Statistics | None
+    device: torch.device
+
+    def member(self, number: int) -> Classifier:
+        """Read and build one member; nothing keeps it. Raises a `BundleError`."""
+        classifier = self.manifest.classifier
+        member = classifier.members[number]
+        with _named(self.folder):
+            network = build_classifier(classifier.architecture_of(member), len(classifier.outputs))
+        content = read_verified(self.folder, member)
+        fill(network, tensors_of(content, member.file), member.file, self.device)
+        return network
+
+    def networks(self) -> Bundle:
+        """Read and build every network; nothing here keeps them. Raises a `BundleError`."""
+        members = tuple(self.member(n) for n in range(len(self.manifest.classifier.members)))
+        segmenter = self._segmenter()
+        return Bundle(self.folder, self.manifest, self.sha256, members, segmenter, self.ood)
+
+    def _segmenter(self) -> nn.Module | None:
+        described = self.manifest.segmenter
+        if described is None:
+            return None
+        with _named(self.folder):
+            unet = build_segmenter(described.architecture)
+        content = read_verified(self.folder, described)
+        fill(unet, tensors_of(content, described.file), described.file, self.device)
+        return unet
+
 
 def load(folder: Path, *, device: torch.device | None = None) -> Bundle:
     """Verify and load the bundle in `folder` on `device` (the CPU by default).
 
     Raises a `BundleError` that names the file and the remedy.
     """
+    return verify_and_open(folder, device=device).networks()
+
+
+def verify_and_open(folder: Path, *, device: torch.device | None = None) -> Verified:
+    """Verify the bundle in `folder`, and build its heads on `device` (the CPU by default).
+
+    Raises a `BundleError` that names the file and the remedy.
+    """
     device = device or torch.device("cpu")
     manifest, sha256 = load_manifest(folder)
-    contents = {pinned.file: _verified(folder, pinned) for pinned in manifest.files}
-    classifier, segmenter = manifest.classifier, manifest.segmenter
-    members = []
-    unet = None
-    try:
-        for member in classifier.members:
-            network = build_classifier(classifier.architecture_of(member), len(classifier.outputs))
-            _fill(network, contents[member.file], member.file, device)
-            members.append(network)
-        if segmenter is not None:
-            unet = build_segmenter(segmenter.architecture)
-            _fill(unet, contents[segmenter.file], segmenter.file, device)
-    except ArchitectureError as error:
-        raise BundleSchemaError(f"{MANIFEST} in {folder}: {error}") from error
-    ood = _statistics(contents[manifest.ood.file], manifest.ood.file) if manifest.ood else None
-    return Bundle(Path(folder), manifest, sha256, tuple(members), unet, ood)
+    heads = tuple(_head(folder, manifest, member, device) for member in manifest.classifier.members)
+    described = manifest.ood
+    ood = statistics_of(read_verified(folder, described), described.file) if described else None
+    if manifest.segmenter is not None:
+        read_verified(folder, manifest.segmenter)
+    return Verified(Path(folder), manifest, sha256, heads, ood, device)
 
 
 def load_manifest(folder: Path) -> tuple[Manifest, str]:
@@ -105,7 +175,7 @@ def load_manifest(folder: Path) -> tuple[Manifest, str]:
 
     Raises `MissingFileError`, `BundleSchemaError`.
     """
-    content = _read(Path(folder), MANIFEST)
+    content = read(Path(folder), MANIFEST)
     try:
         manifest = typed.parse(Manifest, json.loads(content, parse_constant=_refuse_constant))
     except ValueError as error:
@@ -122,7 +192,7 @@ def verify(folder: Path) -> Manifest:
     """
     manifest, _ = load_manifest(folder)
     for pinned in manifest.files:
-        _verified(folder, pinned)
+        read_verified(folder, pinned)
     return manifest
 
 
@@ -141,7 +211,7 @@ def write_weights(
             )
     content = safetensors.torch.save(stored)
     folder.mkdir(parents=True, exist_ok=True)
-    _inside(folder, file).write_bytes(content)
+    inside(folder, file).write_bytes(content)
     return WeightFile(file, hashlib.sha256(content).hexdigest())
 
 
@@ -151,7 +221,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> str:
     Raises a `BundleError` where a pinned file is missing or another.
     """
     for pinned in manifest.files:
-        _verified(folder, pinned)
+        read_verified(folder, pinned)
     text = json.dumps(asdict(manifest), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     content = text.encode()
     unfinished = folder / f"{MANIFEST}.tmp"
@@ -160,74 +230,28 @@ def write_manifest(folder: Path, manifest: Manifest) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _inside(folder: Path, file: str) -> Path:
-    """Return the file's path. Raises `OutsideFolderError` unless it is a plain name in `folder`."""
-    path = Path(folder) / file
-    if Path(file).name != file or path.resolve().parent != Path(folder).resolve():
-        raise OutsideFolderError(
-            f"{MANIFEST} names {file!r}, which does not lie in {folder}: use plain file names"
-        )
-    return path
+def _head(folder: Path, manifest: Manifest, member: Member, device: torch.device) -> Head:
+    """Build a member's head; how many channels it takes, its first weights say."""
+    tensors = tensors_of(read_verified(folder, member), member.file, "head.")
+    shapes = ((_FIRST.fullmatch(name), tensor.shape) for name, tensor in tensors.items())
+    widths = {int(layer[1]): shape[-1] for layer, shape in shapes if layer and shape}
+    if not widths:
+        raise WeightsError(f"{member.file} does not fit the network of {MANIFEST}: it has no head")
+    classifier = manifest.classifier
+    channels = widths[min(widths)]
+    with _named(folder):
+        head = build_head(classifier.architecture_of(member), channels, len(classifier.outputs))
+    fill(head, tensors, member.file, device)
+    return head
 
 
-def _read(folder: Path, file: str) -> bytes:
+@contextmanager
+def _named(folder: Path) -> Iterator[None]:
+    """Let what cannot be built be the manifest's fault."""
     try:
-        return _inside(folder, file).read_bytes()
-    except OSError as error:
-        raise MissingFileError(
-            f"cannot read {file} of the bundle in {folder} ({error.strerror}): copy it again"
-        ) from error
-
-
-def _verified(folder: Path, pinned: WeightFile) -> bytes:
-    content = _read(folder, pinned.file)
-    found = hashlib.sha256(content).hexdigest()
-    if found != pinned.sha256:
-        raise ChangedFileError(
-            f"{pinned.file} in {folder} has SHA-256 {found[:12]}…, {MANIFEST} pins "
-            f"{pinned.sha256[:12]}…: copy the bundle again"
-        )
-    return content
-
-
-def _tensors(content: bytes, file: str) -> dict[str, Tensor]:
-    try:
-        return safetensors.torch.load(content)
-    except safetensors.SafetensorError as error:
-        raise WeightsError(f"{file} is not a safetensors file: {error}") from error
-
-
-def _fill(network: nn.Module, content: bytes, file: str, device: torch.device) -> None:
-    tensors = _tensors(content, file)
-    if broken := [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]:
-        raise WeightsError(f"{file} holds numbers that are not finite, in {broken[0]!r}")
-    try:
-        network.load_state_dict(unpack(tensors))  # copies into the network's own float32
-    except (RuntimeError, StorageError) as error:
-        raise WeightsError(f"{file} does not fit the network of {MANIFEST}: {error}") from error
-    network.to(device).eval().requires_grad_(requires_grad=False)
-
-
-def _statistics(content: bytes, file: str) -> Statistics:
-    tensors = _tensors(content, file)
-    wanted = {"mean", "components", "variance", "residual_variance"}
-    if set(tensors) != wanted:
-        raise WeightsError(f"{file} holds {sorted(tensors)}, expected {sorted(wanted)}")
-    arrays = {name: np.asarray(tensor.double().numpy()) for name, tensor in tensors.items()}
-    k, d = np.atleast_2d(arrays["components"]).shape
-    shapes = (arrays["mean"].shape, arrays["variance"].shape, arrays["residual_variance"].shape)
-    if shapes != ((d,), (k,), (1,)):
-        raise WeightsError(f"the shapes in {file} do not fit: {shapes} beside {k} × {d}")
-    if not all(np.isfinite(array).all() for array in arrays.values()):
-        raise WeightsError(f"{file} holds numbers that are not finite")
-    if (arrays["variance"] <= 0).any() or (arrays["residual_variance"] <= 0).any():
-        raise WeightsError(f"{file} holds a variance that is not positive")
-    return Statistics(
-        mean=arrays["mean"],
-        components=arrays["components"],
-        variance=arrays["variance"],
-        residual_variance=float(arrays["residual_variance"][0]),
-    )
+        yield
+    except ArchitectureError as error:
+        raise BundleSchemaError(f"{MANIFEST} in {folder}: {error}") from error
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -10,7 +10,7 @@ from inference_worker.verdict import Verdict
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from inference_worker.ensemble import Told
+    from inference_worker.ensemble import Known, Told
     from inference_worker.segmentation import Lesion
     from inference_worker.stages import Stages
     from inference_worker.verdict import (
@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Draft:
-    """A verdict in the making: what is known of the photo so far."""
+    """A verdict in the making: what is known of the photo so far.
+
+    `known` is what the check of the distribution had the first member say.
+    """
 
     bundle: BundleRef
     image_type: ImageType
@@ -38,6 +41,7 @@ class Draft:
     measurements: Measurements | None = None
     classification: Classification | None = None
     heatmap: Heatmap | None = None
+    known: Known | None = None
 
     def reject(self, why: Rejection | None) -> None:
         """Note the first reason against the photo; later ones follow from it."""

@@ -6,6 +6,8 @@ One setting says it: `auto`, or an engine's name, or that with a precision: `ope
 
 from __future__ import annotations
 
+import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, TypeAlias, cast
@@ -17,6 +19,7 @@ ENGINES: Final = ("openvino", "torch")
 PRECISIONS: Final = ("float32", "bfloat16")
 _BF16_FLAGS: Final = {"avx512_bf16", "amx_bf16", "bf16"}
 _CPUINFO: Final = Path("/proc/cpuinfo")
+_CPU_MAX: Final = Path("/sys/fs/cgroup/cpu.max")
 
 
 class UnknownEngineError(ValueError):
@@ -64,3 +67,24 @@ def cpu_multiplies_bfloat16(cpuinfo: Path = _CPUINFO) -> bool:
     lines = (line.partition(":") for line in text.splitlines())
     flags = next((v for k, _, v in lines if k.strip() in {"flags", "Features"}), "")
     return bool(_BF16_FLAGS & set(flags.split()))
+
+
+def threads(cpu_max: Path = _CPU_MAX) -> int:
+    """Return how many threads to compute on.
+
+    OMP_NUM_THREADS, else every core of this process, but no more than its container's share: more
+    threads than that wait for each other.
+    """
+    told = os.environ.get("OMP_NUM_THREADS", "")
+    if told.isdecimal() and int(told) > 0:
+        return int(told)
+    return max(1, min(len(os.sched_getaffinity(0)), _quota(cpu_max)))
+
+
+def _quota(cpu_max: Path) -> int:
+    """Return the cores that the control group (version 2) grants, rounded up."""
+    try:
+        granted, period = cpu_max.read_text().split()
+        return math.ceil(int(granted) / int(period))
+    except (OSError, ValueError):  # no such group, or "max"
+        return os.cpu_count() or 1

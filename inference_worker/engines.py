@@ -9,21 +9,31 @@ again on the next rung. The last rung is the reference itself.
 from __future__ import annotations
 
 import logging
-import os
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 import torch
 
 from inference_worker import openvino_cache
-from inference_worker.engine_options import Options, cpu_multiplies_bfloat16
-from inference_worker.openvino_engine import OpenVinoEngine, OpenVinoNetwork, OpenVinoSegmenter
+from inference_worker.engine_options import Options, cpu_multiplies_bfloat16, threads
+from inference_worker.openvino_engine import (
+    OpenVinoEngine,
+    OpenVinoNetwork,
+    OpenVinoSegmenter,
+    prepare,
+)
+from inference_worker.static_shapes import StaticShapes
+from inference_worker.views import plan
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor, nn
 
-    from inference_worker.bundle import Bundle
+    from inference_worker.bundle import Bundle, Verified
+    from inference_worker.ensemble import Known
 
 BFLOAT16_BAND: Final = 0.5
 """Log-odds within which a bfloat16 answer is asked again; see docs/performance.md."""
@@ -31,18 +41,26 @@ BFLOAT16_BAND: Final = 0.5
 FLOAT32_BAND: Final = 1e-3
 """The same for float32 in another order of summation."""
 
+PHOTOS_AT_ONCE_ON_A_GPU: Final = 8
+"""How many photos a GPU judges together: one photo's views do not fill it. Not measured yet."""
+
+_REFERENCE: Final = "torch-float32"
 logger = logging.getLogger(__name__)
 
 
-class Classifier(Protocol):
+class Head(Protocol):
+    """What stands behind a feature map, in PyTorch and in evaluation mode."""
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        """Map n × channels × height × width to logits, n × outputs."""
+        ...
+
+
+class Classifier(Head, Protocol):
     """A torch module cut between its feature map and its head, in evaluation mode."""
 
     def forward_features(self, x: Tensor) -> Tensor:
         """Map n × 3 × side × side to n × channels × height × width."""
-        ...
-
-    def forward_head(self, features: Tensor) -> Tensor:
-        """Map n × channels × height × width to logits, n × outputs."""
         ...
 
 
@@ -70,20 +88,40 @@ class Segmenter(Protocol):
 class TorchEngine:
     """A member in PyTorch, on the device of its weights; by default plain float32.
 
-    With `bfloat16`, autocast: norms and softmax stay float32.
+    With `bfloat16`, autocast: on a GPU norms and softmax stay float32. With `channels_last`, the
+    channels of a pixel lie side by side, as a GPU's convolutions read them.
     """
 
     classifier: Classifier
     bfloat16: bool = False
+    channels_last: bool = False
 
     def forward(self, views: Tensor) -> tuple[Tensor, Tensor]:
         """Run the member once over `views`."""
+        if self.channels_last:
+            views = views.contiguous(memory_format=torch.channels_last)
         lower = (
             torch.autocast(views.device.type, torch.bfloat16) if self.bfloat16 else nullcontext()
         )
         with torch.inference_mode(), lower:
             features = self.classifier.forward_features(views)
             return self.classifier.forward_head(features).float(), features.float()
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """A member in plain float32 PyTorch that is read from its bundle when asked, and then let go.
+
+    For the end of a ladder, which hardly any photo reaches: it costs such a photo the time to build
+    the network, and all others nothing.
+    """
+
+    bundle: Bundle | Verified
+    number: int
+
+    def forward(self, views: Tensor) -> tuple[Tensor, Tensor]:
+        """Read the member and run it once over `views`. Raises a `BundleError`."""
+        return TorchEngine(self.bundle.member(self.number)).forward(views)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +140,39 @@ class Anchored:
         """Run the member over `views`, and exactly over the first of them."""
         logits, _ = self.fast.forward(views)
         first, features = self.exact.forward(views[:1])
-        return logits + (first - logits[:1]), features
+        return self.set_right(logits, first), features
+
+    @staticmethod
+    def set_right(logits: Tensor, first: Tensor) -> Tensor:
+        """Return the `logits` of a photo's views less their error in the first, truly `first`."""
+        return logits + (first - logits[:1])
+
+
+def with_known(
+    members: tuple[Engine, ...], views: Tensor, known: Known | None
+) -> tuple[Engine, ...]:
+    """Return the `members`, the first without its exact pass over `views` where that is `known`."""
+    first = members[0]
+    same = known is not None and torch.equal(known.view, views[:1])
+    if known is None or not same or not isinstance(first, Anchored):
+        return members
+    return (replace(first, exact=known.told), *members[1:])
+
+
+@dataclass(frozen=True, slots=True)
+class ViewByView:
+    """A member that passes over each view by itself, on the network that one view needs anyway.
+
+    OpenVINO compiles a network for each size of batch, and holds its weights and room for its maps
+    each time. What few photos reach is not worth that: view by view it takes the same time.
+    """
+
+    engine: Engine
+
+    def forward(self, views: Tensor) -> tuple[Tensor, Tensor]:
+        """Run the member over each of `views`; the feature map is that of the first."""
+        told = [self.engine.forward(view) for view in torch.split(views, 1)]
+        return torch.cat([logits for logits, _ in told]), told[0][1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,68 +211,100 @@ class Engines:
     ladder: tuple[Rung, ...]
     first: Engine
     segmenter: Segmenter | None
+    prepare: Callable[[], object] | None = None
+    """What makes the first photo as fast as the others; None where nothing does."""
 
 
 def plain(bundle: Bundle) -> Engines:
     """Return plain PyTorch in float32: the reference."""
     members = tuple(TorchEngine(member) for member in bundle.members)
     segmenter = None if bundle.segmenter is None else TorchSegmenter(bundle.segmenter)
-    return Engines((Rung("torch-float32", members, 0.0),), members[0], segmenter)
+    return Engines((Rung(_REFERENCE, members, 0.0),), members[0], segmenter)
 
 
-def build(bundle: Bundle, options: Options) -> Engines:
+def build(bundle: Bundle | Verified, options: Options) -> Engines:
     """Return the engines that `options` ask for; `auto` is OpenVINO on a CPU, PyTorch on a GPU.
 
-    OpenVINO by `auto` is bfloat16 where the CPU has instructions for it.
+    By `auto` both are bfloat16 where the machine has instructions for it.
     Where OpenVINO is chosen by `auto` and cannot take the bundle, PyTorch runs it.
     Raises `openvino_cache.ConversionError` where it was asked for by name.
     """
-    on_cpu = next(bundle.members[0].parameters()).device.type == "cpu"
+    on_cpu = bundle.device.type == "cpu"
     lower = options.precision == "bfloat16"
-    if on_cpu and options.engine == options.precision == "auto":
-        lower = cpu_multiplies_bfloat16()
+    if options.engine == options.precision == "auto":
+        lower = cpu_multiplies_bfloat16() if on_cpu else _gpu_multiplies_bfloat16()
     elif lower and on_cpu and not cpu_multiplies_bfloat16():
+        # OpenVINO would compute in float32 without a word, and PyTorch slower than that.
         logger.warning("this CPU has no instructions for bfloat16: float32 would be faster")
+        lower = options.engine == "torch"
     if options.engine == "torch" or not on_cpu:
-        return _torch(bundle, lower=lower)
+        return _torch(bundle.networks(), lower=lower, on_gpu=not on_cpu)
     try:
         return _openvino(bundle, options, lower=lower)
     except openvino_cache.ConversionError as error:
         if options.engine == "openvino":
             raise
         logger.warning("%s; PyTorch runs the bundle instead", error)
-        return plain(bundle)
+        return plain(bundle.networks())
 
 
-def threads() -> int:
-    """Return how many threads to compute on: OMP_NUM_THREADS, else every core of this process."""
-    told = os.environ.get("OMP_NUM_THREADS", "")
-    return int(told) if told.isdecimal() and int(told) > 0 else len(os.sched_getaffinity(0))
-
-
-def _torch(bundle: Bundle, *, lower: bool) -> Engines:
-    reference = plain(bundle)
+def _torch(bundle: Bundle, *, lower: bool, on_gpu: bool) -> Engines:
+    # Where a GPU shortens float32 to 19 bits, there is no reference.
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    if on_gpu:
+        for member in bundle.members:
+            member.to(memory_format=torch.channels_last)
+    plain_ones = [TorchEngine(member, channels_last=on_gpu) for member in bundle.members]
+    views = len(plan(bundle.manifest.views).identity_first().names)
+    sizes = _sizes(views) if on_gpu else ()
+    members = tuple(_static(member, sizes) for member in plain_ones)
+    segmenter = None if bundle.segmenter is None else TorchSegmenter(bundle.segmenter)
+    reference = Rung(_REFERENCE, members, 0.0)
     if not lower:
-        return reference
-    fast = tuple(TorchEngine(member, bfloat16=True) for member in bundle.members)
-    rung = Rung("torch-bfloat16", fast, BFLOAT16_BAND)
-    return Engines((rung, *reference.ladder), reference.first, reference.segmenter)
+        return Engines((reference,), members[0], segmenter)
+    fast = tuple(
+        Anchored(_static(replace(one, bfloat16=True), sizes), exact)
+        for one, exact in zip(plain_ones, members, strict=True)
+    )
+    return Engines((Rung("torch-bfloat16", fast, BFLOAT16_BAND), reference), members[0], segmenter)
 
 
-def _openvino(bundle: Bundle, options: Options, *, lower: bool) -> Engines:
+def _sizes(views: int) -> tuple[int, ...]:
+    """Return how many views come at once: one or all of each photo, of one photo or of several."""
+    photos = [2**n for n in range(PHOTOS_AT_ONCE_ON_A_GPU.bit_length())]
+    return tuple(sorted({count * of_each for count in photos for of_each in (1, views)}))
+
+
+def _static(engine: Engine, sizes: tuple[int, ...]) -> Engine:
+    return StaticShapes(engine, sizes) if sizes else engine
+
+
+def _gpu_multiplies_bfloat16() -> bool:
+    return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+
+
+def _openvino(bundle: Bundle | Verified, options: Options, *, lower: bool) -> Engines:
     models = openvino_cache.networks(bundle, options.cache)
     number = threads()
-    names = [f"member-{index}" for index in range(len(bundle.members))]
-    exact = tuple(
-        OpenVinoEngine(OpenVinoNetwork(models[name], "float32", number)) for name in names
-    )
-    rungs = [Rung("openvino-float32", exact, FLOAT32_BAND), *plain(bundle).ladder]
+    described = bundle.manifest.classifier
+    names = [f"member-{index}" for index in range(len(described.members))]
+    views = len(plan(bundle.manifest.views).identity_first().names)
+    networks = [OpenVinoNetwork(models[name], "float32", number) for name in names]
+    exact = tuple(map(OpenVinoEngine, networks))
+    reference = Rung(_REFERENCE, tuple(Late(bundle, n) for n in range(len(names))), 0.0)
+    ladder: tuple[Rung, ...]
     if lower:
-        fast = tuple(
-            Anchored(OpenVinoEngine(OpenVinoNetwork(models[name], "bfloat16", number)), member)
-            for name, member in zip(names, exact, strict=True)
+        coarse = [OpenVinoNetwork(models[name], "bfloat16", number) for name in names]
+        fast = tuple(map(Anchored, map(OpenVinoEngine, coarse), exact))
+        ladder = (
+            Rung("openvino-bfloat16", fast, BFLOAT16_BAND),
+            Rung("openvino-float32", tuple(map(ViewByView, exact)), FLOAT32_BAND),
+            reference,
         )
-        rungs.insert(0, Rung("openvino-bfloat16", fast, BFLOAT16_BAND))
+        wanted = [(one, views) for one in coarse] + [(one, 1) for one in networks]
+    else:
+        ladder = (Rung("openvino-float32", exact, FLOAT32_BAND), reference)
+        wanted = [(one, views) for one in networks] + [(networks[0], 1)]
     model = models.get(openvino_cache.SEGMENTER)
     segmenter = model and OpenVinoSegmenter(OpenVinoNetwork(model, "float32", number))
-    return Engines(tuple(rungs), exact[0], segmenter)
+    return Engines(ladder, exact[0], segmenter, partial(prepare, wanted, described.input.size))

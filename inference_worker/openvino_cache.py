@@ -20,6 +20,9 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import torch
 from torch import Tensor, nn
 
+from inference_worker.bundle import Verified
+from inference_worker.conversion import convert_apart
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 SUMS: Final = "sums.json"
 SEGMENTER: Final = "segmenter"
 _LAYOUT: Final = 1
+_HASH: Final = 32  # digits of the bundle's that its folder bears
 logger = logging.getLogger(__name__)
 
 
@@ -41,7 +45,7 @@ class ConversionError(ValueError):
     code = "bundle_invalid"
 
 
-class _WithMap(nn.Module):
+class WithMap(nn.Module):
     """A classifier that returns logits and feature map together."""
 
     def __init__(self, classifier: nn.Module) -> None:
@@ -49,6 +53,7 @@ class _WithMap(nn.Module):
         self.classifier: Any = classifier
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits, n × outputs, and the feature map of `x`, n × 3 × side × side."""
         features = self.classifier.forward_features(x)
         return self.classifier.forward_head(features), features
 
@@ -65,14 +70,15 @@ def runtime() -> Any:
     return openvino
 
 
-def networks(bundle: Bundle, cache: Path | None) -> dict[str, Any]:
+def networks(bundle: Bundle | Verified, cache: Path | None) -> dict[str, Any]:
     """Return the bundle's networks as `openvino.Model`s: `member-0` …, and `segmenter`.
 
-    They come from `cache` where it holds them intact, else they are converted and put there.
-    Raises `ConversionError`.
+    They come from `cache` where it holds them intact, else they are converted and put there: in a
+    process of its own where the bundle's networks are not built here yet.
+    Raises `ConversionError`, and the `BundleError` of a network that cannot be built.
     """
     if cache is None:
-        return _convert(bundle)
+        return _convert(bundle.networks())
     folder = Path(cache) / _name(bundle)
     try:
         return _read(folder)
@@ -81,7 +87,12 @@ def networks(bundle: Bundle, cache: Path | None) -> dict[str, Any]:
     except DamagedCacheError as error:
         logger.warning("converting the bundle for OpenVINO again: %s", error)
         shutil.rmtree(folder, ignore_errors=True)
-    converted = _convert(bundle)
+    if isinstance(bundle, Verified) and convert_apart(bundle.folder, cache):
+        try:
+            return _read(folder)
+        except (FileNotFoundError, DamagedCacheError) as error:
+            logger.warning("no converted bundle in %s (%s): converting it here", folder, error)
+    converted = _convert(bundle.networks())
     try:
         _write(folder, converted)
     except OSError as error:
@@ -89,14 +100,14 @@ def networks(bundle: Bundle, cache: Path | None) -> dict[str, Any]:
     return converted
 
 
-def _name(bundle: Bundle) -> str:
+def _name(bundle: Bundle | Verified) -> str:
     version = runtime().__version__.split("-")[0]
-    return f"{bundle.sha256[:32]}-openvino-{version}-{_LAYOUT}"
+    return f"{bundle.sha256[:_HASH]}-openvino-{version}-{_LAYOUT}"
 
 
 def _convert(bundle: Bundle) -> dict[str, Any]:
     parts: dict[str, tuple[nn.Module, int]] = {
-        f"member-{number}": (_WithMap(member), bundle.manifest.classifier.input.size)
+        f"member-{number}": (WithMap(member), bundle.manifest.classifier.input.size)
         for number, member in enumerate(bundle.members)
     }
     if bundle.segmenter is not None and bundle.manifest.segmenter is not None:
@@ -150,6 +161,9 @@ def _write(folder: Path, converted: Mapping[str, Any]) -> None:
         (beside / SUMS).write_text(json.dumps(sums, indent=1))
         if not folder.exists():  # another worker may have been faster
             beside.rename(folder)
+    for outdated in folder.parent.glob(f"{folder.name[:_HASH]}-*"):  # of another OpenVINO
+        if outdated != folder:
+            shutil.rmtree(outdated, ignore_errors=True)
 
 
 def _read(folder: Path) -> dict[str, Any]:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import torch
 
 from inference_worker import openvino_cache
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
+Precision: TypeAlias = Literal["float32", "bfloat16"]
+
+COMPILED_AT_ONCE: Final = 2
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
 
 
@@ -24,7 +30,7 @@ class OpenVinoNetwork:
     """
 
     model: Any
-    precision: Literal["float32", "bfloat16"]
+    precision: Precision
     threads: int
     _requests: dict[tuple[int, ...], Any] = field(default_factory=dict)
     _compiling: threading.Lock = field(default_factory=threading.Lock)
@@ -32,8 +38,13 @@ class OpenVinoNetwork:
     def run(self, x: Tensor) -> tuple[Tensor, ...]:
         """Return the network's outputs, float32, for `x`, float32 n × 3 × side × side."""
         request = self._request(tuple(x.shape))
-        results = request.infer([x.contiguous().numpy()], share_inputs=True)
+        # The outputs are the request's own memory until they are copied.
+        results = request.infer([x.contiguous().numpy()], share_inputs=True, share_outputs=True)
         return tuple(torch.from_numpy(results[port].copy()) for port in range(len(results)))
+
+    def prepare(self, views: int, side: int) -> None:
+        """Compile it for so many `views` of `side` px, before they come."""
+        self._request((views, 3, side, side))
 
     def _request(self, shape: tuple[int, ...]) -> Any:
         with self._compiling:
@@ -79,3 +90,12 @@ class OpenVinoSegmenter:
         """Return logits, n × 1 × side × side."""
         (logits,) = self.network.run(x)
         return logits
+
+
+def prepare(wanted: Sequence[tuple[OpenVinoNetwork, int]], side: int) -> None:
+    """Compile each network for its number of views of `side` px, some at a time.
+
+    Compiling one keeps a single core busy.
+    """
+    with ThreadPoolExecutor(COMPILED_AT_ONCE) as pool:
+        list(pool.map(lambda one: one[0].prepare(one[1], side), wanted))

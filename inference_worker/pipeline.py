@@ -13,8 +13,10 @@ import time
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+import cv2
+import numpy as np
 import torch
 
 from inference_worker import (
@@ -22,15 +24,16 @@ from inference_worker import (
     ensemble,
     exactness,
     gradcam,
+    groups,
     judgement,
     preprocessing,
     quality,
     views,
 )
-from inference_worker.bundle import load
+from inference_worker.bundle import verify_and_open
 from inference_worker.calibration import columns_of, read_class_map
 from inference_worker.drafts import Draft, Photo
-from inference_worker.engine_options import AUTO, Options
+from inference_worker.engine_options import AUTO, Options, threads
 from inference_worker.errors import NonFiniteError, WrongOutputError
 from inference_worker.measurements import measure
 from inference_worker.memory import named_out_of_memory
@@ -45,8 +48,9 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from inference_worker.bundle import Bundle
+    from inference_worker.bundle import Bundle, Verified
     from inference_worker.engines import Engines
+    from inference_worker.ood import Statistics
     from inference_worker.pixels import Pixels
     from inference_worker.segmentation import Lesion
     from inference_worker.verdict import Classification, Verdict
@@ -54,14 +58,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-PHOTOS_AT_ONCE_ON_A_GPU: Final = 8
-"""How many photos a GPU judges together: one photo's views do not fill it. Not measured yet."""
-
-
 class Pipeline:
     """One bundle, ready to judge photos. It keeps nothing of a photo; for one thread at a time."""
 
-    def __init__(self, bundle: Bundle, ready: Engines | None = None) -> None:
+    def __init__(self, bundle: Bundle | Verified, ready: Engines | None = None) -> None:
         """Check that this version knows all that `bundle` asks for; raise its `ValueError`s.
 
         Its networks run on the engines that are `ready`, on plain PyTorch without any.
@@ -69,8 +69,8 @@ class Pipeline:
         manifest, classifier = bundle.manifest, bundle.manifest.classifier
         self.ref = BundleRef(manifest.name, manifest.version, bundle.sha256)
         self._bundle = bundle
-        self._device = next(bundle.members[0].parameters()).device
-        self._engines = ready or engines.plain(bundle)
+        self._device = bundle.device
+        self._engines = ready or engines.plain(bundle.networks())
         self._steps = [(step.step, step.params) for step in manifest.preprocessing]
         preprocessing.parse_steps(self._steps)
         # The photo as it stands comes first: the heat map is made of its feature map.
@@ -104,10 +104,19 @@ class Pipeline:
             self.begin(pixels, image_type, on_stage, always_classify=always_classify)
         )
 
+    def warm(self) -> None:
+        """Prepare the engines, then judge a gray square: what is first is slow in many places."""
+        if self._engines.prepare is not None:
+            self._engines.prepare()
+        gray = np.full((256, 256, 3), 128, np.uint8)
+        self.run(gray, ImageType.CLINICAL, always_classify=True)
+        # A clinical photo goes by the check of the distribution, which asks for one view.
+        self._engines.first.forward(self._read(gray)[None])
+
     @property
     def at_once(self) -> int:
         """How many photos are best judged together on this machine."""
-        return PHOTOS_AT_ONCE_ON_A_GPU if self._device.type == "cuda" else 1
+        return engines.PHOTOS_AT_ONCE_ON_A_GPU if self._device.type == "cuda" else 1
 
     def begin(
         self,
@@ -132,18 +141,17 @@ class Pipeline:
     def ask_together(self, photos: Sequence[Photo]) -> None:
         """Let each member judge the views of all `photos` in one pass, for `finish` to go on from.
 
-        Does nothing where that gains nothing: OpenVINO on a CPU, which one photo's views keep busy,
-        would compile the networks anew for each number of photos. What it raises tells nothing of
-        a single photo: `finish` asks again for each by itself.
+        Does nothing where that gains nothing. What it raises tells nothing of a single photo:
+        `finish` asks again for each by itself.
         """
         waiting = [(photo, photo.views) for photo in photos if photo.views is not None]
         members = self._engines.ladder[0].members
-        if not waiting[1:] or not all(isinstance(m, engines.TorchEngine) for m in members):
+        if not waiting[1:] or not all(groups.can_ask_together(member) for member in members):
             return
         with ExitStack() as timed, named_out_of_memory():
             for photo, _ in waiting:
                 timed.enter_context(photo.stages.enter(Stage.ENSEMBLE))
-            told = ensemble.ask_together(members, [batch for _, batch in waiting])
+            told = groups.ask_together(members, [batch for _, batch in waiting])
             for (photo, _), answers in zip(waiting, told, strict=True):
                 photo.told = answers
 
@@ -157,7 +165,7 @@ class Pipeline:
                 with stages.enter(Stage.HEATMAP):
                     box = preprocessing.crop_box(draft.width, draft.height)
                     draft.heatmap = gradcam.heatmap(
-                        self._bundle.members, opinions.maps, self._target, box
+                        self._bundle.heads, opinions.maps, self._target, box
                     )
         return draft.finish(stages.timings)
 
@@ -206,11 +214,19 @@ class Pipeline:
         statistics, limits = self._bundle.ood, self._bundle.manifest.ood
         if statistics is None or limits is None or draft.image_type is not ImageType.DERMOSCOPIC:
             return
-        _, features = self._engines.first.forward(self._read(cleaned)[None])
-        pooled = self._bundle.members[0].forward_pooled(features)
-        distance = statistics.distance(pooled[0].double().cpu().numpy())
+        view = self._read(cleaned)[None]
+        logits, features = self._engines.first.forward(view)
+        draft.known = ensemble.Known(view, ensemble.Told(logits, features))
+        distance = self._distance(statistics, features)
+        if abs(distance - limits.limit) <= engines.FLOAT32_BAND * limits.limit:
+            features = self._engines.ladder[-1].members[0].forward(view)[1]
+            distance = self._distance(statistics, features)
         draft.quality = replace(draft.quality, ood_distance=distance, ood_limit=limits.limit)
         draft.reject(Rejection.OUT_OF_DISTRIBUTION if distance > limits.limit else None)
+
+    def _distance(self, statistics: Statistics, features: Tensor) -> float:
+        pooled = self._bundle.heads[0].forward_pooled(features)
+        return statistics.distance(pooled[0].double().cpu().numpy())
 
     def _find_lesion(self, cleaned: Pixels, draft: Draft) -> None:
         """Find and measure the lesion; a dermoscopic photo must show one."""
@@ -245,17 +261,20 @@ class Pipeline:
     def _judge(self, photo: Photo, batch: Tensor) -> tuple[ensemble.Opinions, Classification]:
         """Ask the fastest engines, and again more exact ones where they could decide otherwise."""
         described, image_type = self._bundle.manifest.classifier, photo.draft.image_type
+        known = photo.draft.known
         for rung in self._engines.ladder:
-            members = photo.told if rung is self._engines.ladder[0] and photo.told else rung.members
+            first = rung is self._engines.ladder[0]
             opinions = ensemble.ask(
-                members,
+                (first and photo.told) or engines.with_known(rung.members, batch, known),
                 batch,
                 self._plan,
                 outputs=len(described.outputs),
                 activation=described.activation,
             )
             classification = self._classify(opinions, image_type)
-            if not exactness.could_differ(classification, image_type, rung.band):
+            # An engine's error is one of logits; the temperature divides it as it divides them.
+            band = rung.band / self._bundle.manifest.temperature
+            if not exactness.could_differ(classification, image_type, band):
                 break
             logger.info("%s is near a decision: asking on", rung.name)
         return opinions, classification
@@ -285,16 +304,19 @@ def current(folder: Path, options: Options = AUTO) -> Pipeline:
     """Return this process's pipeline of the bundle in `folder`, loaded at the first call.
 
     It runs on the GPU that PyTorch finds, else on every core of the CPU that the process may use.
-    Raises what `bundle.load` and `engines.build` raise.
+    Raises what `bundle.verify_and_open` and `engines.build` raise.
     """
     key = Path(folder).resolve(), options
     with _loading:
         if key not in _loaded:
             started = time.perf_counter()
             logger.info("loading the model bundle %s", key[0])
-            torch.set_num_threads(engines.threads())
-            device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-            bundle = load(key[0], device=device)
+            torch.set_num_threads(threads())
+            cv2.setNumThreads(threads())
+            # Where OpenVINO is asked for by name, it is the CPU that is asked for.
+            on_gpu = torch.cuda.is_available() and options.engine != "openvino"
+            device = torch.device("cuda" if on_gpu else "cpu")
+            bundle = verify_and_open(key[0], device=device)
             ready = engines.build(bundle, options)
             _loaded[key] = Pipeline(bundle, ready)
             took, rung = time.perf_counter() - started, ready.ladder[0].name

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
 from celery import shared_task, signals
 from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
@@ -48,14 +47,14 @@ def warm_up(**_: object) -> None:
 
 
 def _rehearse() -> None:
-    """Judge a gray square: engines compile at their first pass."""
-    gray = np.full((256, 256, 3), 128, np.uint8)
+    """Load the bundle and run it once; then say so for as long as this process lives."""
     try:
-        _pipeline().run(gray, ImageType.CLINICAL, lambda _stage: None, always_classify=True)
+        _pipeline().warm()
     except Exception:  # whatever it is, each analysis ends in its name
         logger.exception("the model bundle cannot be used")
-    else:
-        logger.info("the model bundle is ready")
+        return
+    logger.info("the model bundle is ready")
+    threading.Thread(target=worker.show_model, name="model-lease", daemon=True).start()
 
 
 @shared_task(
@@ -65,13 +64,14 @@ def _rehearse() -> None:
     soft_time_limit=settings.ANALYSIS_SOFT_TIME_LIMIT,
 )
 def analyse(analysis_id: str) -> None:
-    """Analyse one photo, and others that wait where the machine judges several as fast as one.
+    """Analyse the photo whose turn it is; with others where several are judged as fast as one.
 
+    The message's own photo may have to wait, or be done already (`analyses.turns`).
     Ends each in a result, a rejection or a named failure; or lets it go.
     """
     first = lifecycle.claim(uuid.UUID(analysis_id), worker=worker.identity())
     if first is None:
-        logger.info("analysis %s is not waiting: nothing to do", analysis_id)
+        logger.info("no photo waits, nor does analysis %s: nothing to do", analysis_id)
         return
     group, outages = [first], list[Exception]()
     try:
@@ -81,7 +81,9 @@ def analyse(analysis_id: str) -> None:
             group += lifecycle.claim_company(first, most=most - 1, worker=worker.identity())
             _work(group, pipeline, outages)
     except SoftTimeLimitExceeded:
-        logger.exception("analysis %s ran out of time, and %d with it", analysis_id, len(group) - 1)
+        logger.exception(
+            "analysis %s ran out of time, and %d with it", first.analysis_id, len(group) - 1
+        )
         for claim in group:  # on those that have ended this does nothing
             lifecycle.give_up(claim, FailureCode.TIME_LIMIT)
     if outages:

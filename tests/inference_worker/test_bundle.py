@@ -158,6 +158,63 @@ def _put_first(folder: Path, described: manifest.Manifest, stored: dict[str, tor
     bundle.write_manifest(folder, replace(described, classifier=classifier))
 
 
+HEADS = {
+    "linear": tiny.CLASSIFIER,
+    "norm_linear": replace(tiny.CLASSIFIER, head="norm_linear"),
+    "mlp": replace(tiny.CLASSIFIER, head="mlp", hidden=(24,), hidden_dropout=(0.3,)),
+    "stack": replace(tiny.CLASSIFIER, head="stack", layers=("relu", "batch_norm", "linear 9")),
+}
+
+
+@pytest.mark.parametrize("kept_as", ["half", "int8"])
+@pytest.mark.parametrize("head", HEADS)
+def test_a_head_read_alone_is_that_of_its_member(
+    tmp_path: Path, head: str, kept_as: storage.Storage
+) -> None:
+    described = write(tmp_path)
+    torch.manual_seed(5)
+    state = build_classifier(HEADS[head], len(CLASSES)).state_dict()
+    pinned = bundle.write_weights(tmp_path, "member-1.safetensors", state, kept_as=kept_as)
+    first, _ = described.classifier.members
+    members = (first, manifest.Member(pinned.file, pinned.sha256, 1, HEADS[head]))
+    classifier = replace(described.classifier, members=members)
+    bundle.write_manifest(tmp_path, replace(described, classifier=classifier))
+
+    opened = bundle.verify_and_open(tmp_path)
+
+    for alone, member in zip(opened.heads, bundle.load(tmp_path).members, strict=True):
+        features = torch.rand(2, member.channels, 2, 2)
+        assert torch.equal(alone.forward_head(features), member.forward_head(features))
+        assert torch.equal(alone.forward_pooled(features), member.forward_pooled(features))
+        assert sum(p.numel() for p in alone.parameters()) * 10 < sum(
+            p.numel() for p in member.parameters()
+        )
+
+
+def test_a_network_that_is_read_later_is_still_the_one_that_was_pinned(tmp_path: Path) -> None:
+    write(tmp_path)
+    opened = bundle.verify_and_open(tmp_path)
+    expected = bundle.load(tmp_path).members[1].state_dict()
+    assert all(torch.equal(t, expected[n]) for n, t in opened.member(1).state_dict().items())
+
+    bundle.write_weights(tmp_path, "member-1.safetensors", tiny.member(7).state_dict())
+
+    with pytest.raises(bundle.ChangedFileError, match="member-1"):
+        opened.member(1)
+    with pytest.raises(bundle.ChangedFileError, match="member-1"):
+        opened.networks()
+
+
+def test_a_member_without_a_head_is_refused(tmp_path: Path) -> None:
+    described = write(tmp_path)
+    state = tiny.member(0).state_dict()
+    trunk = {name: tensor for name, tensor in state.items() if name.startswith("trunk.")}
+    _put_first(tmp_path, described, storage.pack(trunk, "half"))
+
+    with pytest.raises(bundle.WeightsError, match=r"member-0.*no head"):
+        bundle.verify_and_open(tmp_path)
+
+
 def test_the_identity_changes_with_any_byte_of_the_manifest(tmp_path: Path) -> None:
     write(tmp_path)
     before = bundle.load_manifest(tmp_path)[1]
@@ -177,8 +234,9 @@ def test_one_changed_byte_of_a_weight_file_is_refused(tmp_path: Path, file: str)
     content[-1] ^= 1
     (tmp_path / file).write_bytes(content)
 
-    with pytest.raises(bundle.ChangedFileError, match=file):
-        bundle.load(tmp_path)
+    for reading in (bundle.load, bundle.verify_and_open):
+        with pytest.raises(bundle.ChangedFileError, match=file):
+            reading(tmp_path)
     with pytest.raises(bundle.ChangedFileError, match=file):
         bundle.verify(tmp_path)
 

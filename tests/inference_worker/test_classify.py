@@ -99,7 +99,7 @@ def test_a_failing_model_is_a_row_too(bundle: Path, tmp_path: Path, settings: Se
     settings.INFERENCE_OPTIONS = Options(engine="torch")  # it runs the very weights that break
     broken = tiny.write(tmp_path / "broken", members=1)
     model = pipeline.current(broken, settings.INFERENCE_OPTIONS)
-    weights = model._bundle.members[0].head[-1].weight
+    weights = model._engines.ladder[0].members[0].classifier.head[-1].weight
     weights[0, 0] = float("nan")
     (row,) = classify(broken, save(tmp_path / "a.png"), out=tmp_path / "out.csv")
     assert (row["status"], row["quality"]) == ("FAILED", "model_nonfinite")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from inference_worker.engine_options import (
     UnknownEngineError,
     cpu_multiplies_bfloat16,
     parse,
+    threads,
 )
 
 
@@ -56,3 +58,19 @@ def test_bfloat16_is_used_where_the_cpu_says_so(tmp_path: Path, line: str, expec
 
 def test_without_that_file_bfloat16_is_left_alone(tmp_path: Path) -> None:
     assert not cpu_multiplies_bfloat16(tmp_path / "absent")
+
+
+@pytest.mark.parametrize(
+    ("granted", "expected"),
+    [("max 100000", 64), ("200000 100000", 2), ("150000 100000", 2), ("10000 100000", 1), ("", 64)],
+)
+def test_a_container_computes_on_the_cores_that_it_is_granted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, granted: str, expected: int
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(64)))
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    (tmp_path / "cpu.max").write_text(granted)
+    assert threads(tmp_path / "cpu.max") == expected
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    assert threads(tmp_path / "cpu.max") == 7

@@ -4,22 +4,34 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from inference_worker import engines, openvino_cache
-from inference_worker.bundle import Bundle, load
+from inference_worker import engines, ensemble, openvino_cache
+from inference_worker.bundle import Bundle, Verified, load, verify_and_open
 from inference_worker.engine_options import Options, parse
 from inference_worker.engines import Engines, Rung
+from inference_worker.exactness import log_odds
 from inference_worker.manifest import FixedGate, Gate
 from inference_worker.openvino_cache import ConversionError
+from inference_worker.openvino_engine import OpenVinoNetwork
 from inference_worker.pipeline import Pipeline
+from inference_worker.verdict import Rejection
 from tests.inference_worker import drawing, tiny
 
+ROOT = Path(__file__).parents[2]
 EVERY = ["openvino-float32", "openvino-bfloat16", "torch-float32", "torch-bfloat16"]
+
+
+@pytest.fixture(autouse=True)
+def _cpu_with_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every ladder be built; a CPU without its instructions computes this one in float32."""
+    monkeypatch.setattr(engines, "cpu_multiplies_bfloat16", lambda: True)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +53,7 @@ def photo() -> np.ndarray:
     return drawing.with_hairs(drawing.lesion(300, 225))
 
 
-def ladder(bundle: Bundle, name: str, cache: Path) -> Engines:
+def ladder(bundle: Bundle | Verified, name: str, cache: Path) -> Engines:
     return engines.build(bundle, parse(name, cache=cache))
 
 
@@ -85,6 +97,27 @@ def test_the_map_of_a_bfloat16_answer_is_that_of_float32(bundle: Bundle, cache: 
         assert torch.allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 
+def test_asking_again_in_float32_compiles_nothing(
+    bundle: Bundle, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The networks of one view, which every photo needs, see the others one after the other."""
+    fast, exact = ladder(bundle, "openvino-bfloat16", cache).ladder[:2]
+    for member in fast.members:
+        member.forward(views())
+
+    def refuse(_network: object, shape: tuple[int, ...]) -> None:
+        raise AssertionError(f"compiled for {shape}")
+
+    monkeypatch.setattr(OpenVinoNetwork, "_compile", refuse)
+    for member, reference in zip(
+        exact.members, engines.plain(bundle).ladder[0].members, strict=True
+    ):
+        logits, features = member.forward(views())
+        plain_logits, plain_features = reference.forward(views())
+        assert torch.allclose(logits, plain_logits, rtol=1e-4, atol=1e-4)
+        assert torch.allclose(features, plain_features[:1], rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize(("has", "name"), [(True, "bfloat16"), (False, "float32")])
 def test_left_to_the_machine_bfloat16_is_used_where_the_cpu_multiplies_it(
     bundle: Bundle, cache: Path, monkeypatch: pytest.MonkeyPatch, has: bool, name: str
@@ -94,6 +127,71 @@ def test_left_to_the_machine_bfloat16_is_used_where_the_cpu_multiplies_it(
     assert engines.build(bundle, parse("auto", cache=cache)).ladder[0].name == f"openvino-{name}"
     named = engines.build(bundle, parse("openvino", cache=cache))
     assert named.ladder[0].name == "openvino-float32"
+
+
+def test_bfloat16_by_name_is_float32_where_the_cpu_would_only_pretend(
+    bundle: Bundle, cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(engines, "cpu_multiplies_bfloat16", lambda: False)
+
+    rungs = ladder(bundle, "openvino-bfloat16", cache).ladder
+
+    assert [rung.name for rung in rungs] == ["openvino-float32", "torch-float32"]
+    assert "no instructions for bfloat16" in caplog.text
+    assert ladder(bundle, "torch-bfloat16", cache).ladder[0].name == "torch-bfloat16"
+
+
+class OnAGpu:
+    """A bundle that says that it is on a GPU, and is not."""
+
+    device = torch.device("cuda")
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+
+    def networks(self) -> Bundle:
+        return self.bundle
+
+
+@pytest.mark.parametrize("has", [True, False])
+def test_what_a_gpu_runs_gives_the_numbers_of_the_plain_pass(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, has: bool
+) -> None:
+    """Channels last, and bfloat16 where the GPU has it, set right by a true float32."""
+    asked: list[bool] = []
+    monkeypatch.setattr(
+        torch.cuda,
+        "is_bf16_supported",
+        lambda *, including_emulation: asked.append(including_emulation) or has,
+    )
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    torch.backends.cuda.matmul.allow_tf32 = True  # False again is what is expected
+    expected = [member.forward(views()) for member in engines.plain(bundle).ladder[0].members]
+
+    rungs = engines.build(OnAGpu(load(bundle.folder)), parse("auto")).ladder
+
+    names = ["torch-bfloat16", "torch-float32"] if has else ["torch-float32"]
+    assert [rung.name for rung in rungs] == names
+    assert asked == [False]
+    assert not torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_tf32
+    for rung in rungs:
+        relative = 0.15 if rung.band else 1e-4
+        for member, (logits, features) in zip(rung.members, expected, strict=True):
+            told, map_ = member.forward(views())
+            assert (told - logits).abs().max() <= relative * logits.abs().max()
+            assert torch.allclose(map_[:1], features[:1], rtol=1e-3, atol=1e-3)
+    (weights,) = {p.is_contiguous(memory_format=torch.channels_last) for p in _convolutions(rungs)}
+    assert weights
+
+
+def _convolutions(rungs: tuple[Rung, ...]) -> list[torch.Tensor]:
+    return [
+        weight
+        for member in rungs[-1].members
+        for weight in member.engine.classifier.parameters()
+        if weight.ndim == 4
+    ]
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -155,6 +253,91 @@ def test_a_converted_network_of_another_bundle_is_never_taken(
     assert openvino_cache.SEGMENTER not in openvino_cache.networks(other, cache)
 
 
+def test_the_end_of_a_ladder_is_read_when_it_is_asked(bundle: Bundle, cache: Path) -> None:
+    opened = verify_and_open(bundle.folder)
+    last = ladder(opened, "openvino-float32", cache).ladder[-1]
+    for member, reference in zip(
+        last.members, engines.plain(bundle).ladder[0].members, strict=True
+    ):
+        pairs = zip(member.forward(views()), reference.forward(views()), strict=True)
+        assert all(torch.equal(found, expected) for found, expected in pairs)
+
+
+def anchored(bundle: Bundle) -> tuple[Engines, list[Shifted]]:
+    """Return engines that lie off and are set right, and the exact ones, which count."""
+    plain = engines.plain(bundle)
+    members = plain.ladder[0].members
+    exact = [Shifted(member, torch.zeros(7)) for member in members]
+    coarse = [Shifted(member, torch.linspace(-0.2, 0.2, 7)) for member in members]
+    fast = tuple(map(engines.Anchored, coarse, exact))
+    rung = Rung("anchored", fast, 0.0)
+    return Engines((rung,), exact[0], plain.segmenter), exact
+
+
+def test_the_pass_that_the_check_of_the_distribution_made_is_not_made_again(
+    bundle: Bundle,
+) -> None:
+    ready, exact = anchored(bundle)
+
+    found = Pipeline(bundle, ready).run(photo())
+
+    assert found.quality.ood_distance is not None
+    assert [engine.asked for engine in exact] == [1, 1]  # by the check, and by the second's anchor
+    expected = Pipeline(bundle).run(photo()).classification.probabilities
+    assert found.classification.probabilities == pytest.approx(expected, abs=1e-5)
+
+
+def test_what_is_known_of_another_view_sets_nothing_right(bundle: Bundle) -> None:
+    (rung,) = anchored(bundle)[0].ladder
+    told = ensemble.Told(torch.zeros(1, 7), torch.zeros(1, 1, 2, 2))
+    known = ensemble.Known(views()[:1], told)
+
+    assert engines.with_known(rung.members, views() + 1e-3, known) is rung.members
+    assert engines.with_known(rung.members, views(), None) is rung.members
+    first, second = engines.with_known(rung.members, views(), known)
+    assert torch.equal(first.forward(views())[1], told.features)
+    assert second is rung.members[1]
+
+
+@pytest.mark.parametrize("at_hand", [True, False])
+def test_a_worker_builds_no_network_whether_converted_ones_are_at_hand_or_not(
+    bundle: Bundle, cache: Path, tmp_path: Path, at_hand: bool
+) -> None:
+    """What it loads at its start, and keeps: neither trunks nor the libraries of trunks."""
+    ladder(bundle, "openvino-bfloat16", cache)
+    code = (
+        "import sys, numpy as np; from pathlib import Path\n"
+        "from inference_worker import pipeline\n"
+        "from inference_worker.engine_options import parse\n"
+        "options = parse('openvino-bfloat16', cache=Path(sys.argv[2]))\n"
+        "model = pipeline.current(Path(sys.argv[1]), options)\n"
+        "photo = np.random.default_rng(1).integers(60, 200, (96, 128, 3), np.uint8)\n"
+        "verdict = model.run(photo, always_classify=True)\n"
+        "heavy = {'timm', 'torchvision', 'segmentation_models_pytorch', 'pytorch_grad_cam',\n"
+        "         'sklearn', 'scipy', 'matplotlib', 'pandas'}\n"
+        "print(sorted(heavy & set(sys.modules)), len(verdict.classification.members))"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code, str(bundle.folder), str(cache if at_hand else tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout.strip() == "[] 2"
+
+
+class Larger:
+    """An engine whose feature map is larger than it should be, by a factor."""
+
+    def __init__(self, engine: engines.Engine, factor: float) -> None:
+        self.engine, self.factor = engine, factor
+
+    def forward(self, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        logits, features = self.engine.forward(batch)
+        return logits, features * self.factor
+
+
 class Shifted:
     """An engine whose every logit lies a stated amount off, as a coarse precision's may."""
 
@@ -189,6 +372,45 @@ def test_a_coarse_answer_near_the_threshold_never_changes_the_category(
     assert [engine.asked for engine in coarse] == [1, 1]
     blind = Engines((Rung("coarse", coarse, 0.0), *plain.ladder), plain.first, plain.segmenter)
     assert Pipeline(gated, blind).run(photo()).classification != exact
+
+
+@pytest.mark.parametrize(("temperature", "asked_again"), [(0.25, True), (1.0, False)])
+def test_a_low_temperature_widens_the_band_as_it_widens_the_error(
+    bundle: Bundle, caplog: pytest.LogCaptureFixture, temperature: float, asked_again: bool
+) -> None:
+    """An error of .2 in the logits is one of .8 in what is told at a temperature of 1/4."""
+    caplog.set_level(logging.INFO)
+    warm = dataclasses.replace(bundle.manifest, temperature=temperature)
+    told = Pipeline(dataclasses.replace(bundle, manifest=warm)).run(photo()).classification
+    odds = log_odds(told.confidence, 1 - told.confidence) + 0.5
+    gate = Gate(fixed=FixedGate(float(1 / (1 + np.exp(-odds)))))
+    gated = dataclasses.replace(bundle, manifest=dataclasses.replace(warm, gate=gate))
+    plain = engines.plain(bundle)
+    rungs = (Rung("coarse", plain.ladder[0].members, 0.2), *plain.ladder)
+
+    Pipeline(gated, Engines(rungs, plain.first, plain.segmenter)).run(photo())
+
+    assert ("asking on" in caplog.text) is asked_again
+
+
+@pytest.mark.parametrize("limit_off", [-1e-4, 1e-4, 0.1])
+def test_at_the_limit_of_the_distribution_the_reference_decides(
+    bundle: Bundle, limit_off: float
+) -> None:
+    plain = engines.plain(bundle)
+    distance = Pipeline(bundle).run(photo()).quality.ood_distance
+    limit = dataclasses.replace(bundle.manifest.ood, limit=distance * (1 + limit_off))
+    strict = dataclasses.replace(bundle, manifest=dataclasses.replace(bundle.manifest, ood=limit))
+    off = Larger(plain.first, 1 + 5e-4)
+    exact = Shifted(plain.ladder[0].members[0], torch.zeros(7))
+    rungs = (Rung("reference", (exact, *plain.ladder[0].members[1:]), 0.0),)
+
+    found = Pipeline(strict, Engines(rungs, off, plain.segmenter)).run(photo())
+
+    near = abs(limit_off) < 1e-3
+    assert (found.rejection is Rejection.OUT_OF_DISTRIBUTION) is (limit_off < 0)
+    assert (found.quality.ood_distance == distance) is near
+    assert exact.asked == near + (limit_off > 0)  # once for the limit, once for its opinion
 
 
 def test_an_answer_far_from_every_decision_is_not_asked_again(

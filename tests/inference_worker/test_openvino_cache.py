@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import subprocess
 import sys
@@ -10,8 +11,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from inference_worker import openvino_cache
-from inference_worker.bundle import Bundle, load
+from inference_worker import conversion, openvino_cache
+from inference_worker.bundle import (
+    Bundle,
+    WeightsError,
+    load,
+    load_manifest,
+    verify_and_open,
+    write_manifest,
+    write_weights,
+)
 from inference_worker.openvino_cache import SEGMENTER, SUMS, ConversionError
 from tests.inference_worker import tiny
 
@@ -67,8 +76,71 @@ def test_a_cache_that_cannot_be_written_costs_time_but_no_start(
 ) -> None:
     occupied = tmp_path / "file"
     occupied.write_text("")
-    assert "member-0" in openvino_cache.networks(bundle, occupied)
-    assert "cannot keep" in caplog.text
+    for known in (bundle, verify_and_open(bundle.folder)):
+        assert "member-0" in openvino_cache.networks(known, occupied)
+        assert "cannot keep" in caplog.text
+        caplog.clear()
+
+
+def test_a_worker_has_its_bundle_converted_in_another_process(
+    bundle: Bundle, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And hears of its progress."""
+    caplog.set_level(logging.INFO)
+    opened = verify_and_open(bundle.folder)
+
+    assert openvino_cache.networks(opened, tmp_path).keys() == {"member-0", SEGMENTER}
+
+    by = {r.name for r in caplog.records if "converting" in r.message and " of " in r.message}
+    assert by == {"inference_worker.conversion"}
+    assert converted(caplog) == 2
+    assert openvino_cache.networks(opened, tmp_path).keys() == {"member-0", SEGMENTER}
+    assert converted(caplog) == 0
+
+
+def test_workers_that_start_together_convert_once(bundle: Bundle, tmp_path: Path) -> None:
+    """Those that come later wait, without a network in memory, and find what the first made."""
+    command = [sys.executable, "-m", conversion.__name__, str(bundle.folder), str(tmp_path)]
+    started = [subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in "12"]
+    said = [process.communicate(timeout=170)[1] for process in started]
+    assert [process.returncode for process in started] == [0, 0]
+    assert sorted("converting member-0" in text for text in said) == [False, True]
+
+
+def test_where_nothing_can_be_kept_no_other_process_converts(
+    bundle: Bundle, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    occupied = tmp_path / "file"
+    occupied.write_text("")
+    assert "member-0" in openvino_cache.networks(verify_and_open(bundle.folder), occupied)
+    assert "nothing can be kept" in caplog.text
+    by = [r.name for r in caplog.records if "converting member-0" in r.message]
+    assert by == ["inference_worker.openvino_cache"]
+
+
+def test_what_another_openvino_converted_is_removed(bundle: Bundle, tmp_path: Path) -> None:
+    outdated = tmp_path / f"{bundle.sha256[:32]}-openvino-2020.1-1"
+    other = tmp_path / f"{'0' * 32}-openvino-2020.1-1"
+    for folder in (outdated, other):
+        folder.mkdir()
+    openvino_cache.networks(bundle, tmp_path)
+    assert not outdated.exists()
+    assert other.exists()
+
+
+def test_what_another_process_cannot_convert_is_named_here(tmp_path: Path) -> None:
+    folder = tiny.write(tmp_path / "bundle", members=1)
+    described, _ = load_manifest(folder)
+    state = {n: t for n, t in tiny.member(0).state_dict().items() if "trunk.conv_stem" not in n}
+    pinned = write_weights(folder, "member-0.safetensors", state)
+    (member,) = described.classifier.members
+    members = (dataclasses.replace(member, sha256=pinned.sha256),)
+    classifier = dataclasses.replace(described.classifier, members=members)
+    write_manifest(folder, dataclasses.replace(described, classifier=classifier))
+
+    with pytest.raises(WeightsError, match="member-0"):
+        openvino_cache.networks(verify_and_open(folder), tmp_path / "cache")
 
 
 def test_a_network_that_openvino_cannot_take_is_named(bundle: Bundle) -> None:

@@ -391,19 +391,3 @@ class TestFailClosed:
     def test_what_is_no_photo_is_refused(self, whole: Pipeline) -> None:
         with pytest.raises(InvalidPixelsError):
             whole.run(np.zeros((225, 300), np.uint8))
-
-
-class TestCurrent:
-    def test_a_bundle_is_loaded_once_a_process(self, folder: Path) -> None:
-        first = pipeline.current(folder)
-        assert pipeline.current(Path(str(folder) + "/.")) is first
-
-    def test_a_bundle_that_failed_to_load_is_tried_again(self, tmp_path: Path) -> None:
-        folder = tiny.write(tmp_path, members=1)
-        hidden = folder / "member-0.safetensors"
-        content = hidden.read_bytes()
-        hidden.unlink()
-        with pytest.raises(MissingFileError):
-            pipeline.current(folder)
-        hidden.write_bytes(content)
-        assert pipeline.current(folder).run(photo()).classification is not None

@@ -11,6 +11,7 @@ import torch
 from inference_worker import engines
 from inference_worker.bundle import load
 from inference_worker.drafts import Photo
+from inference_worker.engine_options import parse
 from inference_worker.errors import NonFiniteError, WrongOutputError
 from inference_worker.pipeline import Pipeline
 from inference_worker.verdict import Rejection, Stage, Verdict
@@ -94,6 +95,28 @@ def test_each_member_passes_once_over_the_views_of_all(
         pipeline.finish(photo)
     assert photos[0].views is not None
     assert passes == [3 * len(photos[0].views)] * MEMBERS
+
+
+def test_each_photo_of_a_group_is_set_right_by_its_own_exact_view(folder: Path) -> None:
+    """In bfloat16, as a GPU judges groups: anchored to another photo, it would not come near."""
+    bundle = load(folder)
+    ready = engines.build(bundle, parse("torch-bfloat16"))
+    pipeline = Pipeline(bundle, ready)
+    photos = [pipeline.begin(pixels) for pixels in drawn()]
+
+    pipeline.ask_together(photos)
+
+    for photo in photos:
+        assert photo.told is not None
+        for member, told in zip(ready.ladder[-1].members, photo.told, strict=True):
+            logits, features = member.forward(photo.views)
+            assert torch.allclose(told.logits[0], logits[0], atol=1e-4)
+            assert torch.allclose(told.features, features[:1], rtol=1e-3, atol=1e-3)
+            assert (told.logits - logits).abs().max() <= 0.1 * logits.abs().max()
+    alone = pipeline.run(drawn()[1]).classification
+    found = pipeline.finish(photos[1]).classification
+    assert found.category is alone.category
+    assert found.probabilities == pytest.approx(alone.probabilities, abs=0.01)
 
 
 def test_one_photo_is_not_asked_together_with_nobody(pipeline: Pipeline, passes: list[int]) -> None:
