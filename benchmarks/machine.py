@@ -2,37 +2,61 @@
 
 from __future__ import annotations
 
-import resource
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
+
+from inference_worker.engine_options import cpu_multiplies_bfloat16
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import Tensor, nn
 
+CPU: Final = torch.device("cpu")
+_SIDES: Final = {"cpu": 2048, "cuda": 8192}
+"""Rows and columns of the matrices: enough of them to keep the device busy."""
 
-def fastest(work: Callable[[], object], repeats: int) -> float:
-    """Return the shortest of `repeats` runs in seconds, after one that is not counted.
+
+def fastest(work: Callable[[], object], repeats: int, device: torch.device = CPU) -> float:
+    """Return the shortest of `repeats` runs on `device` in seconds, after one that is not counted.
 
     The shortest is the one that the rest of the machine disturbed least.
     """
-    work()
-    taken = []
-    for _ in range(repeats):
+
+    def once() -> float:
         started = time.perf_counter()
         work()
-        taken.append(time.perf_counter() - started)
-    return min(taken)
+        wait_for(device)
+        return time.perf_counter() - started
+
+    once()
+    return min(once() for _ in range(repeats))
 
 
-def matmul_rate(dtype: torch.dtype, *, side: int = 2048, repeats: int = 5) -> float:
-    """Return the FLOP/s of a `side` × `side` matrix product on PyTorch's threads."""
-    a, b = torch.rand(side, side).to(dtype), torch.rand(side, side).to(dtype)
-    return 2 * side**3 / fastest(lambda: a @ b, repeats)
+def wait_for(device: torch.device) -> None:
+    """Wait until `device` has done what it was given: a GPU works on when the call returns."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Tell whether bfloat16 is computed as such on `device`.
+
+    On a CPU without instructions for it OpenVINO computes float32, whatever it is told.
+    """
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return cpu_multiplies_bfloat16()
+
+
+def matmul_rate(dtype: torch.dtype, device: torch.device = CPU, repeats: int = 5) -> float:
+    """Return the FLOP/s of a large square matrix product by PyTorch on `device`."""
+    side = _SIDES[device.type]
+    a, b = (torch.rand(side, side, device=device).to(dtype) for _ in range(2))
+    return 2 * side**3 / fastest(lambda: a @ b, repeats, device)
 
 
 def flops(network: nn.Module, x: Tensor) -> int:
@@ -40,8 +64,3 @@ def flops(network: nn.Module, x: Tensor) -> int:
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         network(x)
     return int(counter.get_total_flops())
-
-
-def peak_memory() -> int:
-    """Return the largest resident size that this process has had, in bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

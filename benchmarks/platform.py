@@ -2,8 +2,8 @@
 
 It is started on a port of its own with the embedded Redis and SQLite. First one person sends photos
 one at a time: what the product adds to the pipeline's own time. Then all send as fast as they can:
-throughput and latency. Every upload that was accepted must have ended, for its owner too. The last
-line is one JSON object.
+throughput and latency; with `--browser`, when an open page shows its result. Every upload that was
+accepted must have ended, for its owner too. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING, Final
 import django
 from PIL import Image
 
-from benchmarks import photos, platform_product
+from benchmarks import photos, platform_page, platform_product
 from benchmarks import platform_figures as figures
 from benchmarks.platform_figures import Became
+from benchmarks.platform_page import Watched
 from benchmarks.platform_users import PhotoFile, User, send_all
 from dermai.embedded import StartError
 from dermai.private_redis import RedisMissingError, SocketFolderError
@@ -75,7 +76,9 @@ def measure(product: Product, files: Sequence[PhotoFile], options: argparse.Name
     say(f"{options.users} users, {options.each} uploads each, {options.workers} workers")
     together = send_all(users, files, options.each, options.image_type)
     _wait(product, together, options.patience, every=0.2)
-    sent += [*(one for one, _ in alone), *together]
+    watched = _watched(product, users[0], files, options)
+    _wait(product, watched.sent, options.patience, every=0.2)
+    sent += [*(one for one, _ in alone), *together, *watched.sent]
     return {
         "users": options.users,
         "workers": options.workers,
@@ -89,9 +92,28 @@ def measure(product: Product, files: Sequence[PhotoFile], options: argparse.Name
             ],
         ),
         **figures.busy(together, _found(users, together)),
+        **figures.percentiles("page_shows", watched.waits),
+        "pages_discarded": watched.discarded,
         "worker_ready_s": round(product.ready_after(), 2),
         **{f"{name}_mb": round(size / 2**20) for name, size in product.memory().items()},
     }
+
+
+def _watched(
+    product: Product, user: User, files: Sequence[PhotoFile], options: argparse.Namespace
+) -> Watched:
+    if options.browser is None:
+        return Watched((), (), 0)
+    say(f"{options.watched} pages that a browser has open")
+    return platform_page.watch(
+        product,
+        user,
+        files,
+        options.image_type,
+        options.browser,
+        times=options.watched,
+        ahead=options.ahead,
+    )
 
 
 def _send_and_wait(
@@ -148,7 +170,7 @@ def _make_users(port: int, count: int) -> list[User]:
             email = f"{secrets.token_hex(8)}@benchmark.dermai.example"
             person = create_account(email=email, role=Role.PATIENT, by=None)
             give_health_data_consent(person)
-        users.append(User(port, number, tokens.issue(person)[1]))
+        users.append(User(port, number, tokens.issue(person)[1], platform_page.session_of(person)))
     return users
 
 
@@ -189,6 +211,14 @@ def _parser() -> argparse.ArgumentParser:
         choices=("clinical", "dermoscopic"),
         default="clinical",
         help="clinical photos are never refused as unlike those of the training, as drawn ones are",
+    )
+    parser.add_argument("--browser", type=Path, help="Chromium: when does a page show its end")
+    parser.add_argument("--watched", type=int, default=5, help="pages that --browser has open")
+    parser.add_argument(
+        "--ahead",
+        type=int,
+        default=7,
+        help="uploads before each of their photos; twice as many once a page is open too late",
     )
     parser.add_argument("--home", type=Path, help="keep data and converted networks there")
     parser.add_argument("--patience", type=float, default=600, help="s to wait for the last end")

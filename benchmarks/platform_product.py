@@ -11,11 +11,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from benchmarks import memory
 from dermai import embedded
 from dermai.supervisor import Child, Supervisor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 READY: Final = "the model bundle is ready"
 FIRST_WORKER: Final = "inference worker"
@@ -47,14 +48,17 @@ class Product:
     def memory(self) -> dict[str, int]:
         """Return bytes: the largest inference worker, both its processes; the largest web process.
 
-        Resident now, and the worker's most since its start: converting networks takes more.
+        Resident now, and the worker's most since its start: converting networks takes more. These
+        count a page that processes share once for each; `pss` divides it among them, so that a
+        worker's processes together take what it says.
         """
         web = next(child for child in self.supervisor.children if child.name == "web")
-        served = _memory_of(web, "VmRSS")
         return {
-            "worker_memory": max(sum(_memory_of(w, "VmRSS").values()) for w in self.workers),
-            "worker_peak_memory": max(sum(_memory_of(w, "VmHWM").values()) for w in self.workers),
-            "web_memory": max(size for name, size in served.items() if "gunicorn" in name),
+            "worker_memory": max(sum(held_by(w, "VmRSS").values()) for w in self.workers),
+            "worker_peak_memory": max(sum(held_by(w, "VmHWM").values()) for w in self.workers),
+            "worker_pss": max(sum(held_by(w, "Pss").values()) for w in self.workers),
+            "web_memory": _largest(held_by(web, "VmRSS")),
+            "web_pss": _largest(held_by(web, "Pss")),
         }
 
     def wait_until(self, ready: Callable[[], bool], missing: str, limit: float) -> None:
@@ -122,17 +126,19 @@ def _all_warm(product: Product) -> bool:
     return all(READY in log.read_text(errors="replace") for log in logs)
 
 
-def _memory_of(child: Child, kind: str) -> dict[str, int]:
-    """Return the memory in bytes, a line of /proc/*/status, of each process of `child`."""
+def held_by(child: Child, kind: memory.Kind) -> dict[str, int]:
+    """Return the memory in bytes of each process of `child`, by its command and number."""
     found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             if child.process is None or os.getpgid(int(folder.name)) != child.process.pid:
                 continue
             command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            lines = (folder / "status").read_text().splitlines()
+            found[f"{command} {folder.name}"] = memory.held(folder.name, kind)
         except (OSError, ValueError):
             continue  # it has ended meanwhile
-        told = next((line for line in lines if line.startswith(f"{kind}:")), f"{kind}: 0 kB")
-        found[f"{command} {folder.name}"] = int(told.split()[1]) * 1024
     return found
+
+
+def _largest(served: Mapping[str, int]) -> int:
+    return max(size for name, size in served.items() if "gunicorn" in name)

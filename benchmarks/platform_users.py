@@ -32,11 +32,12 @@ class PhotoFile:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Somebody with a token of the API."""
+    """Somebody with a token of the API, and the cookie of a browser that is signed in."""
 
     port: int
     number: int
     token: str
+    session: str = ""
 
     def send(self, photo: PhotoFile, image_type: str) -> Sent:
         """Send one photo, as a client that has no connection open yet; 0 where none answers."""

@@ -1,47 +1,129 @@
-"""The benchmark itself on a small network: its reference, its figures, its last line."""
+"""The benchmark itself on a small network: its figures, its last line, and what it refuses."""
 
 from __future__ import annotations
 
 import json
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
-from benchmarks import inference, machine, material, naive, photos
-from inference_worker.bundle import load
-from inference_worker.pipeline import Pipeline
+from benchmarks import figures, inference, machine, photos, product_load, together
+from inference_worker.engine_options import cpu_multiplies_bfloat16
 
-SMALL = ["--arch", "mobilenetv2_050", "--members", "2", "--side", "64", "--count", "2"]
+pytestmark = pytest.mark.timeout(400)  # each also starts a process that loads the model
+
+SMALL = ["--arch", "mobilenetv2_050", "--members", "2", "--side", "128", "--count", "2", "--json"]
 ASKED_FOR = {
     *("speedup_fp32", "speedup_bf16", "share_of_matmul_fp32", "share_of_matmul_bf16"),
     "max_abs_probability_difference_fp32",
     "max_abs_probability_difference_bf16",
 }
+OF_BFLOAT16 = {name for name in ASKED_FOR if "bf16" in name} | {"ours_bf16_s", "anchor_ms"}
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[dict[str, object], str]:
+    """Return the object on the last line, and what was said beside it."""
+    assert inference.main([*SMALL, *arguments]) == 0
+    out, said = capsys.readouterr()
+    return json.loads(out.splitlines()[-1]), said
+
+
+def check_float32(told: dict[str, object]) -> None:
+    assert told.keys() >= ASKED_FOR
+    assert all(told[name] > 0 for name in told if "fp32" in name and name[:4] in {"spee", "shar"})
+    assert told["max_abs_probability_difference_fp32"] <= 1e-4
+    assert told["max_abs_heatmap_difference_fp32"] <= 1e-3
+    assert told["categories_changed_fp32"] == 0
+    assert 0 < told["product_load_s"] < 120
+    assert 100 < told["product_memory_mb"] < told["peak_memory_mb"]
+
+
+def check_bfloat16(told: dict[str, object]) -> None:
+    """See that it is bfloat16 in truth: farther off than float32 is."""
+    assert all(told[name] for name in OF_BFLOAT16)
+    off = told["max_abs_probability_difference_bf16"]
+    assert 2 * told["max_abs_probability_difference_fp32"] < off <= 1e-2
+    assert told["max_abs_heatmap_difference_bf16"] <= 1e-3
+    assert told["categories_changed_bf16"] == 0
 
 
 def test_the_last_line_is_one_object_with_every_figure(capsys: pytest.CaptureFixture[str]) -> None:
-    assert inference.main([*SMALL, "--json"]) == 0
-    told = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert told.keys() >= ASKED_FOR
-    assert all(told[name] > 0 for name in ASKED_FOR if "difference" not in name)
-    assert told["max_abs_probability_difference_fp32"] <= 1e-4
-    assert told["max_abs_probability_difference_bf16"] <= 1e-2
-    assert told["max_abs_heatmap_difference_fp32"] <= 1e-3
-    assert told["categories_changed_fp32"] == told["categories_changed_bf16"] == 0
-    assert told["photos"] == 2
+    told, said = run(capsys)
+    check_float32(told)
+    assert (told["device"], told["engine"], told["photos"]) == ("cpu", "openvino", 2)
+    if cpu_multiplies_bfloat16():
+        check_bfloat16(told)
+    else:
+        assert {told[name] for name in OF_BFLOAT16} == {None}
+        assert "no instructions for bfloat16" in said
 
 
-def test_the_plain_reference_and_the_pipeline_agree(tmp_path: object) -> None:
-    folder = material.write_bundle(tmp_path, "mobilenetv2_050", members=2, side=64, views=9)
-    bundle = load(folder)
-    pixels = photos.draw_photos(1)[0]
-    answer = naive.judge(bundle, pixels)
-    said = Pipeline(bundle).run(pixels, always_classify=True).classification
-    assert answer.p_malignant == pytest.approx(said.p_malignant, abs=1e-5)
-    assert answer.probabilities == pytest.approx(list(said.probabilities.values()), abs=1e-5)
-    assert [cam.shape for cam in answer.cams] == [(64, 64)] * 2
+def test_the_path_of_a_gpu_gives_every_figure_on_a_cpu_too(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PyTorch computes bfloat16 on any CPU, if slowly: hence the small matrices."""
+    monkeypatch.setattr(machine, "cpu_multiplies_bfloat16", lambda: True)
+    monkeypatch.setitem(machine._SIDES, "cpu", 64)
+    monkeypatch.setattr(together, "GROUPS", 1)
+    shorter = ["--side", "64", "--views", "3", "--count", "1", "--together", "2"]
+    told, said = run(capsys, "--device", "cpu", "--engine", "torch", *shorter)
+    check_float32(told)
+    check_bfloat16(told)
+    assert (told["engine"], told["together"]) == ("torch", 2)
+    assert told["images_per_s_together_fp32"] > 0
+    assert told["images_per_s_together_bf16"] > 0
+    assert "no instructions" not in said
+
+
+def test_what_is_not_bfloat16_is_not_called_so(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "cpu_multiplies_bfloat16", lambda: False)
+    shorter = ["--members", "1", "--views", "1", "--count", "1"]
+    told, said = run(capsys, "--engine", "torch", *shorter)
+    assert {value for name, value in told.items() if "bf16" in name} == {None}
+    assert told.keys() >= OF_BFLOAT16
+    assert "no instructions for bfloat16" in said
+
+
+def test_a_figure_of_float32_has_its_like_in_bfloat16_or_none() -> None:
+    told = figures.complete({"a_fp32": 1, "a_bf16": 2, "b_fp32_s": 3, "threads": 4})
+    assert told == {
+        "a_fp32": 1,
+        "a_bf16": 2,
+        "b_fp32_s": 3,
+        "b_bf16_s": None,
+        "threads": 4,
+        "anchor_ms": None,
+    }
+
+
+def test_a_workers_model_is_loaded_where_the_benchmark_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A GPU that the rest does not use is hidden from it."""
+    hidden = []
+
+    def child(command: list[str], env: dict[str, str], **_: object) -> object:
+        hidden.append(env.get("CUDA_VISIBLE_DEVICES"))
+        assert command[2:] == ["benchmarks.product_load", *map(str, (tmp_path, tmp_path)), "auto"]
+        told = json.dumps({"ready_at": product_load.time.monotonic() + 5, "peak_memory": 2**21})
+        return subprocess.CompletedProcess(command, 0, f"a warning\n{told}\n")
+
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    monkeypatch.setattr(subprocess, "run", child)
+    told = [product_load.measure(tmp_path, tmp_path, "auto", where) for where in ("cpu", "cuda")]
+    assert hidden == ["", "3"]
+    assert told[0]["product_load_s"] == pytest.approx(5, abs=0.5)
+    assert told[0]["product_memory_mb"] == 2
+
+
+def test_a_workers_model_that_does_not_load_is_no_figure(tmp_path: Path) -> None:
+    with pytest.raises(subprocess.CalledProcessError):
+        product_load.measure(tmp_path, tmp_path, "auto", "cpu")
 
 
 def test_drawn_photos_differ_and_are_the_same_next_time() -> None:
@@ -50,10 +132,18 @@ def test_drawn_photos_differ_and_are_the_same_next_time() -> None:
     assert not np.array_equal(first[0], first[1])
 
 
-def test_a_multiplication_and_an_addition_are_two_operations() -> None:
-    assert machine.flops(nn.Linear(10, 5, bias=False), torch.zeros(3, 10)) == 2 * 3 * 10 * 5
-
-
-def test_a_folder_without_photos_is_refused(tmp_path: object) -> None:
+def test_a_folder_without_photos_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"no \.jpg"):
         inference.main(["--photos", str(tmp_path)])
+
+
+def test_a_gpu_that_there_is_not_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(SystemExit, match="no GPU"):
+        inference.main(["--device", "cuda"])
+
+
+def test_openvino_is_not_asked_for_on_a_gpu(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        inference.main(["--device", "cuda", "--engine", "openvino"])
+    assert "OpenVINO runs on the CPU only" in capsys.readouterr().err

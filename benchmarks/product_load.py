@@ -1,0 +1,66 @@
+"""What a worker's model takes to be ready, in time and memory, in a process of its own.
+
+That process is `python -m benchmarks.product_load BUNDLE CACHE ENGINE`. It opens the bundle and
+warms its engines as a worker does. What Celery and Django take beside it, `benchmarks.platform`
+measures.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, cast
+
+from benchmarks import memory
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmarks.figures import Figures
+    from inference_worker.engine_options import EngineName
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+
+
+def measure(folder: Path, cache: Path, engine: EngineName, device: str) -> Figures:
+    """Return the s from the start of that process to a warm model, and its most memory in MB.
+
+    `cache` holds the converted networks already. `device` is `cpu` or `cuda`.
+    Raises `subprocess.CalledProcessError`; why, that process has told.
+    """
+    # A worker takes the GPU that it sees.
+    hidden = {"CUDA_VISIBLE_DEVICES": ""} if device == "cpu" else {}
+    started = time.monotonic()
+    done = subprocess.run(  # noqa: S603 - this module, by its name, on two folders
+        [sys.executable, "-m", __name__, str(folder.resolve()), str(cache.resolve()), engine],
+        cwd=ROOT,
+        env=os.environ | hidden,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    told = json.loads(done.stdout.splitlines()[-1])
+    return {
+        "product_load_s": round(told["ready_at"] - started, 2),
+        "product_memory_mb": round(told["peak_memory"] / 2**20),
+    }
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Open the bundle, warm its engines, say when that was done; return 0."""
+    from inference_worker.engine_options import Options
+    from inference_worker.pipeline import current
+
+    folder, cache, engine = arguments
+    current(Path(folder), Options(cast("EngineName", engine), cache=Path(cache))).warm()
+    # The clock of the whole machine: the process that started this one reads the same.
+    print(json.dumps({"ready_at": time.monotonic(), "peak_memory": memory.peak()}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
