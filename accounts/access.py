@@ -47,10 +47,15 @@ def private(
 
 def deny_page(request: HttpRequest) -> None:
     """Write the denial to the trail and raise `Http404`: not a page of this person's role."""
+    note_denied_page(request)
+    raise Http404
+
+
+def note_denied_page(request: HttpRequest) -> None:
+    """Write to the trail that the page was not one of this person's role."""
     match = request.resolver_match
     route = match.view_name if match is not None else ""
     record(Action.DENIED, actor=person(request), object_type="page", object_id=route[:64])
-    raise Http404
 
 
 def person(request: HttpRequest) -> User:

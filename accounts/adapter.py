@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from allauth.account import app_settings
 from allauth.account.adapter import DefaultAccountAdapter
@@ -11,10 +13,12 @@ from allauth.account.internal.flows.login import get_authentication_records
 from allauth.core import context as allauth_context
 from allauth.core.exceptions import ReauthenticationRequired
 from django.conf import settings
-from django.contrib.sites.shortcuts import get_current_site
+from django.core.exceptions import ValidationError
 from django.urls import reverse
+from django.utils import translation
 from django.utils.translation import gettext_lazy as _
 
+from accounts import failures
 from accounts.models import Role, User
 from accounts.oidc.adapter import is_linked
 from accounts.post import letters
@@ -39,18 +43,28 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # untyped li
         account = super()._get_login_attempts_cache_key(request, **credentials)
         return f"{account}|{self.get_client_ip(request)}"
 
+    def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
+        """Note in the trail a try that comes after too many. Raises `ValidationError` for it."""
+        try:
+            super().pre_authenticate(request, **credentials)
+        except ValidationError:
+            failures.record_throttled_password(str(credentials.get("email") or ""))
+            raise
+
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
-        """Write the mail down for the maintenance worker: nobody waits for a mail server."""
-        request = allauth_context.request
-        known = {"request": request, "email": email, "current_site": get_current_site(request)}
-        mail = self.render_mail(template_prefix, email, known | context)
+        """Write the mail down for the maintenance worker: nobody waits for a mail server.
+
+        In the language of the account: who asks may be somebody else, with another.
+        """
         user = context.get("user")
-        letters.write(
-            to=email,
-            subject=mail.subject,
-            body=mail.body,
-            user=user if isinstance(user, User) else None,
-        )
+        if not isinstance(user, User):
+            user = User.objects.filter(email__iexact=email).first()
+        here = Site(domain=urlsplit(settings.PUBLIC_URL).netloc)
+        known = {"request": allauth_context.request, "email": email, "current_site": here}
+        links = {name: public(link) for name, link in context.items() if name.endswith("_url")}
+        with translation.override((user and user.language) or translation.get_language()):
+            mail = self.render_mail(template_prefix, email, known | context | links)
+        letters.write(to=email, subject=mail.subject, body=mail.body, user=user)
 
     def is_reauthentication_required(self, *, app: str, **kwargs: Any) -> bool:
         """Ask for the password again only where it was not given just now, at sign-in.
@@ -83,12 +97,31 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # untyped li
         return response
 
 
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What mails call this place."""
+
+    domain: str
+    name: str = "DermAI"
+
+
+def public(link: str) -> str:
+    """Return `link` at the address of the settings.
+
+    What allauth writes names the host that the request named: any of `ALLOWED_HOSTS`, so that a
+    stranger could choose among them where somebody else's reset link leads.
+    """
+    parts = urlsplit(link)
+    return f"{settings.PUBLIC_URL}{parts._replace(scheme='', netloc='').geturl()}"
+
+
 def remember_language(response: HttpResponse, user: User) -> None:
     """Put the language of the profile, if one was chosen, where the pages look for it."""
     if user.language:
         response.set_cookie(
             settings.LANGUAGE_COOKIE_NAME,
             user.language,
+            httponly=settings.LANGUAGE_COOKIE_HTTPONLY,
             samesite="Lax",
-            secure=settings.SESSION_COOKIE_SECURE,
+            secure=settings.LANGUAGE_COOKIE_SECURE,
         )

@@ -6,9 +6,11 @@ that throttling and the second factor hold here too.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from allauth.account.decorators import secure_admin_login
+from allauth.account.internal.flows.reauthentication import raise_if_reauthentication_required
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
@@ -16,13 +18,17 @@ from allauth.usersessions.models import UserSession
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.models import Group
+from django.shortcuts import redirect
 from django.utils.translation import gettext_lazy as _
 
-from accounts import people
+from accounts import invitations, people
+from accounts.access import note_denied_page
 from accounts.models import Role, User
 
 if TYPE_CHECKING:
-    from django.http import HttpRequest
+    from collections.abc import Callable
+
+    from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
     UserForm = forms.ModelForm[User]
     BaseUserAdmin = admin.ModelAdmin[User]
@@ -34,9 +40,44 @@ else:  # generic in the stubs alone
 admin.site.unregister([Authenticator, EmailAddress, Group, UserSession])
 admin.site.unregister([SocialAccount, SocialApp, SocialToken])
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
+_admin_view = admin.site.admin_view
 admin.site.site_header = "DermAI"
 admin.site.site_title = "DermAI"
 admin.site.index_title = _("Accounts")
+
+
+LAST_ADMIN: Final = _(
+    "This is the last active administrator. Make another person administrator first."
+)
+# What the list may be narrowed by, in the address; see `UserAdmin.lookup_allowed`.
+LOOKUPS: Final = frozenset({"role__exact", "is_active__exact"})
+
+
+def _own_password(request: HttpRequest, extra_context: object = None) -> HttpResponse:
+    """Change one's own password on the pages, where tries are counted and the trail is kept."""
+    del request, extra_context
+    return redirect("account_change_password")
+
+
+admin.site.password_change = _own_password  # type: ignore[method-assign,assignment]
+admin.site.password_change_done = _own_password  # type: ignore[method-assign,assignment]
+
+
+def _noting_denials(view: Callable[..., Any], cacheable: bool = False) -> Callable[..., Any]:  # noqa: FBT001, FBT002 - Django's signature
+    """Guard a page of the admin as Django does, and note who was turned away."""
+    guarded = _admin_view(view, cacheable)
+
+    @wraps(view)
+    def noting(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if request.user.is_authenticated and not admin.site.has_permission(request):
+            note_denied_page(request)
+        answer: HttpResponseBase = guarded(request, *args, **kwargs)
+        return answer
+
+    return noting
+
+
+admin.site.admin_view = _noting_denials  # type: ignore[method-assign,assignment]
 
 
 class InviteForm(UserForm):
@@ -68,9 +109,7 @@ class AccountForm(UserForm):
         others = User.objects.filter(role=Role.ADMIN, is_active=True).exclude(pk=self.instance.pk)
         was_admin = self.initial.get("role") == Role.ADMIN and self.initial.get("is_active")
         if was_admin and not stays and not others.exists():
-            raise forms.ValidationError(
-                _("This is the last active administrator. Make another person administrator first.")
-            )
+            raise forms.ValidationError(LAST_ADMIN)
         return cleaned
 
 
@@ -82,6 +121,7 @@ class UserAdmin(BaseUserAdmin):
     list_filter = ("role", "is_active")
     search_fields = ("email", "name")
     ordering = ("email",)
+    actions = None  # a choice of accounts at once would be saved beside the services
 
     def get_form(
         self,
@@ -107,6 +147,35 @@ class UserAdmin(BaseUserAdmin):
         del request
         return ("email", "date_joined", "last_login") if obj else ()
 
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Allow the two filters alone.
+
+        Any field of the row could be asked for otherwise, the hash of a password by its beginning
+        too, and who has analyses.
+        """
+        del value, request
+        return lookup in LOOKUPS
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Say what the services refuse; nothing of the form is saved then.
+
+        Who gives and takes roles has shown who they are a moment ago, not only this morning.
+        """
+        raise_if_reauthentication_required(request, app="dermai")
+        try:
+            return super().changeform_view(request, object_id, form_url, extra_context)
+        except people.LastAdminError:
+            messages.error(request, LAST_ADMIN)
+        except people.OwnRoleError:
+            messages.error(request, _("Nobody changes their own role. Ask another administrator."))
+        return redirect(request.path)
+
     def save_model(
         self,
         request: HttpRequest,
@@ -120,10 +189,10 @@ class UserAdmin(BaseUserAdmin):
             made = people.create_account(email=obj.email, name=obj.name, role=Role(obj.role), by=by)
             obj.pk = made.pk
             obj.refresh_from_db()
-            people.send_invitation(obj, request)
+            invitations.send(user=obj)
             messages.info(request, _("The invitation has been sent to %s.") % obj.email)
             return
-        User.objects.filter(pk=obj.pk).update(name=obj.name)
+        people.rename(obj, obj.name, by=by)
         people.change_role(obj, Role(form.cleaned_data["role"]), by=by)
         people.set_active(obj, active=form.cleaned_data["is_active"], by=by)
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from allauth.account import app_settings
 from allauth.account.adapter import get_adapter
 from allauth.account.utils import has_verified_email
-from allauth.mfa.base.internal.flows import check_rate_limit
 from django.core.exceptions import ValidationError
 from django.urls import path
 from django.utils import timezone
@@ -21,7 +20,7 @@ from rest_framework.exceptions import AuthenticationFailed, NotFound, Permission
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts import second_factor, tokens
+from accounts import code_limits, failures, second_factor, tokens
 from accounts.authentication import SCHEME
 from accounts.models import ApiToken, User
 
@@ -159,14 +158,17 @@ def _require_second_factor(user: User, otp: str) -> None:
             _("Send the code of your second factor as `otp`."), code="otp_required"
         )
     try:
-        forget_failures = check_rate_limit(user)
+        tried = code_limits.count(user)
     except ValidationError as error:
         raise Throttled(wait=THROTTLE_WAIT) from error
-    if not second_factor.verify(user, otp):
+    used = second_factor.verify(user, otp)
+    if used is None:
+        failures.record_code(user)
         raise AuthenticationFailed(
             _("The code is wrong or has been used already."), code="invalid_otp"
         )
-    forget_failures()
+    tried.was_right()
+    used.record_usage()
 
 
 urlpatterns = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from allauth.account import app_settings
@@ -17,6 +18,7 @@ from django.db import IntegrityError, transaction
 from django.http import HttpResponseRedirect
 from django.utils.translation import gettext_lazy as _
 
+from accounts import reset_limits
 from accounts.audit.chain import record
 from accounts.audit.models import Action
 from accounts.consent import HEALTH_DATA_HINT, HEALTH_DATA_LABEL, give_health_data_consent
@@ -77,8 +79,7 @@ class SignupForm(PlainForm, allauth_forms.SignupForm):  # type: ignore[misc]  # 
             except IntegrityError:
                 # Somebody signed up with the address since it was checked.
                 self.account_already_exists = True
-        # What saving would have taken longest for.
-        User().set_password(self.cleaned_data["password1"])
+        self._save_in_vain(request)
         if app_settings.EMAIL_VERIFICATION == app_settings.EmailVerificationMethod.MANDATORY:
             answer: tuple[None, HttpResponse] = super().try_save(request)
             return answer
@@ -86,6 +87,16 @@ class SignupForm(PlainForm, allauth_forms.SignupForm):  # type: ignore[misc]  # 
         if consume_email_verification_rate_limit(request, email):
             get_adapter().send_account_already_exists_mail(email)
         return None, HttpResponseRedirect(get_adapter().get_signup_redirect_url(request))
+
+    def _save_in_vain(self, request: HttpRequest) -> None:
+        """Do what a free address would have taken the time for, and leave nothing of it."""
+        given = self.cleaned_data
+        self.cleaned_data = given | {"email": f"{uuid.uuid4().hex}@taken.invalid"}
+        self.account_already_exists = False
+        with transaction.atomic():
+            self.save(request)
+            transaction.set_rollback(True)
+        self.cleaned_data, self.account_already_exists = given, True
 
     def signup(self, request: HttpRequest, user: User) -> None:
         """Record the new account and its consent, in the transaction that saves it."""
@@ -107,6 +118,13 @@ class LoginForm(PlainForm, allauth_forms.LoginForm):  # type: ignore[misc]  # un
 
 class ResetPasswordForm(PlainForm, allauth_forms.ResetPasswordForm):  # type: ignore[misc]
     """Asks for the link that sets a new password."""
+
+    def save(self, request: HttpRequest, **kwargs: Any) -> str:
+        """Mail the link, unless the address has had enough of them; nobody is told which."""
+        email: str = self.cleaned_data["email"]
+        if reset_limits.may_send(request, email):
+            super().save(request, **kwargs)
+        return email
 
 
 class ResetPasswordKeyForm(PlainForm, allauth_forms.ResetPasswordKeyForm):  # type: ignore[misc]

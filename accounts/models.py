@@ -78,6 +78,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_active = models.BooleanField(_("active"), default=True)
     # When the first second factor was set up; None without one. Follows the authenticators.
     second_factor_since = models.DateTimeField(null=True, editable=False)
+    # When the person ended the hospital's sign-in: until it is allowed again, it opens nothing.
+    hospital_ended_at = models.DateTimeField(null=True, editable=False)
     date_joined = models.DateTimeField(_("joined"), default=timezone.now, editable=False)
 
     objects = UserManager()

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from allauth.account.models import EmailAddress
 from django.db import transaction
-from django.utils import timezone
 
+from accounts import tokens
 from accounts.audit.chain import record
 from accounts.audit.models import Action
-from accounts.models import ApiToken, Role, User
-
-if TYPE_CHECKING:
-    from django.http import HttpRequest
+from accounts.models import Role, User
+from accounts.sessions import ending
 
 
 class LastAdminError(Exception):
     """The change would leave no active administrator. Make another person administrator first."""
+
+
+class OwnRoleError(Exception):
+    """Nobody changes their own role. Ask another administrator."""
 
 
 def create_account(
@@ -42,28 +42,49 @@ def create_account(
     return user
 
 
-def send_invitation(user: User, request: HttpRequest) -> None:
-    """Mail `user` the link with which the person sets a password."""
-    from allauth.account.forms import default_token_generator
-    from allauth.account.internal.flows.password_reset import request_password_reset
+def rename(user: User, name: str, *, by: User) -> None:
+    """Call `user` by another name.
 
-    request_password_reset(request, user.email, [user], default_token_generator)
+    Patients know their dermatologist by it, so that somebody did so stands in the trail; neither
+    name does.
+    """
+    with transaction.atomic():
+        if not User.objects.filter(pk=user.pk).exclude(name=name).update(name=name):
+            return
+        note_renamed(user, by=by)
+    user.name = name
+
+
+def note_renamed(user: User, *, by: User) -> None:
+    """Write to the trail that `by` gave `user` another name."""
+    record(
+        Action.PROFILE_CHANGED,
+        actor=by,
+        subject_id=user.pk,
+        object_type="user",
+        object_id=str(user.pk),
+        details={"what": "name"},
+    )
 
 
 def change_role(user: User, role: Role, *, by: User) -> None:
-    """Give `user` another role, from the next request on. Raises `LastAdminError`.
+    """Give `user` another role, from the next request on.
 
-    Tokens end: they were given under the rules of the role before.
+    Tokens end: they were given under the rules of the role before. Not one's own role: who was a
+    dermatologist once would open the patients' sharing again. Raises `LastAdminError`,
+    `OwnRoleError`.
     """
     with transaction.atomic():
-        locked = User.objects.select_for_update().get(pk=user.pk)
+        locked = lock(user)
         before = locked.role
         if before == role:
             return
         if before == Role.ADMIN:
             require_another_admin(locked)
+        if by.pk == user.pk:
+            raise OwnRoleError
         User.objects.filter(pk=user.pk).update(role=role)
-        ApiToken.objects.filter(user=user, revoked_at=None).update(revoked_at=timezone.now())
+        tokens.end_all(user.pk)
         record(
             Action.ROLE_CHANGED,
             actor=by,
@@ -78,17 +99,18 @@ def change_role(user: User, role: Role, *, by: User) -> None:
 def set_active(user: User, *, active: bool, by: User) -> None:
     """Open or close an account, from the next request on. Raises `LastAdminError`.
 
-    Closing revokes its tokens for good: they must not come back to life with the account.
+    Closing ends its tokens and sessions for good: neither may come back to life with the account.
     """
     with transaction.atomic():
-        locked = User.objects.select_for_update().get(pk=user.pk)
+        locked = lock(user)
         if locked.is_active == active:
             return
         if not active and locked.role == Role.ADMIN:
             require_another_admin(locked)
         User.objects.filter(pk=user.pk).update(is_active=active)
         if not active:
-            ApiToken.objects.filter(user=user, revoked_at=None).update(revoked_at=timezone.now())
+            tokens.end_all(user.pk)
+            ending.end_all(user.pk)
         record(
             Action.ACCOUNT_ENABLED if active else Action.ACCOUNT_DISABLED,
             actor=by,
@@ -99,8 +121,19 @@ def set_active(user: User, *, active: bool, by: User) -> None:
     user.is_active = active
 
 
+def lock(user: User) -> User:
+    """Return `user` as it is now, locked with every active administrator.
+
+    All of them, in one order: two who remove each other at one moment would each still see the
+    other. Call it inside a transaction.
+    """
+    admins = User.objects.select_for_update().filter(role=Role.ADMIN, is_active=True)
+    list(admins.order_by("pk").values_list("pk"))
+    return User.objects.select_for_update().get(pk=user.pk)
+
+
 def require_another_admin(user: User) -> None:
-    """Raise `LastAdminError` where `user` is the last active administrator."""
+    """Raise `LastAdminError` where `user`, who is locked, is the last active administrator."""
     others = User.objects.filter(role=Role.ADMIN, is_active=True).exclude(pk=user.pk)
     if not others.exists():
         raise LastAdminError

@@ -42,16 +42,14 @@ def factors_of(user: User) -> QuerySet[Authenticator]:
     return factors.exclude(type=Authenticator.Type.RECOVERY_CODES)  # type: ignore[no-any-return]
 
 
-def verify(user: User, code: str) -> bool:
-    """Whether `code` is right, of the authenticator app or a recovery code; spends it."""
+def verify(user: User, code: str) -> Authenticator | None:
+    """Return what `code` is right for, the authenticator app or the recovery codes; spend it."""
     typed = Authenticator.objects.filter(user=user).exclude(type=Authenticator.Type.WEBAUTHN)
     for authenticator in typed:
         if authenticator.wrap().validate_code(code):
-            if not spend(user, code):
-                return False
-            authenticator.record_usage()
-            return True
-    return False
+            authenticator.user = user
+            return authenticator if spend(user, code) else None
+    return None
 
 
 def spend(user: User, code: str) -> bool:

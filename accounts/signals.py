@@ -14,6 +14,7 @@ from django.db.models.signals import post_delete, post_save
 from django.dispatch import receiver
 from django.utils import timezone
 
+from accounts import code_limits, failures, reset_limits, tokens
 from accounts.audit.chain import record
 from accounts.audit.models import Action
 from accounts.models import User
@@ -39,14 +40,19 @@ def _signed_out(user: User | None, **_: Any) -> None:
 
 @receiver(user_login_failed)
 def _sign_in_failed(credentials: Mapping[str, Any], **_: Any) -> None:
-    """Note whose account was tried; of an unknown address nothing is kept."""
-    email = str(credentials.get("email") or credentials.get("username") or "")
-    account = User.objects.filter(email__iexact=email).first()
-    record(Action.SIGN_IN_FAILED, actor=None, subject_id=account.pk if account else None)
+    failures.record_password(str(credentials.get("email") or credentials.get("username") or ""))
 
 
 @receiver([password_changed, password_reset, password_set])
-def _password_changed(user: User, **_: Any) -> None:
+def _password_changed(request: HttpRequest, user: User, **_: Any) -> None:
+    """End the tokens, as the sessions end: who knew the old password may have made one.
+
+    What strangers did under the old one no longer holds its owner up: with it nobody gets as far as
+    the second factor, and the links that they had mailed are spent.
+    """
+    code_limits.forget(request, user)
+    reset_limits.forget(request, user.email)
+    tokens.end_all(user.pk)
     record(Action.PASSWORD_CHANGED, actor=user, subject_id=user.pk)
 
 
@@ -58,15 +64,21 @@ def _linked(sociallogin: SocialLogin, **_: Any) -> None:
 
 @receiver([post_save, post_delete], sender=Authenticator)
 def _follow_second_factor(instance: Authenticator, **_: Any) -> None:
-    """Note on the account whether it has a second factor. Recovery codes alone are none."""
+    """Note on the account whether it has a second factor. Recovery codes alone are none.
+
+    The tokens end when that changes: they were given for less, or for a factor that is gone.
+    """
     factors = Authenticator.objects.filter(user_id=instance.user_id).exclude(
         type=Authenticator.Type.RECOVERY_CODES
     )
     account = User.objects.filter(pk=instance.user_id)
     if factors.exists():
-        account.filter(second_factor_since=None).update(second_factor_since=timezone.now())
+        without = account.filter(second_factor_since=None)
+        changed = without.update(second_factor_since=timezone.now())
     else:
-        account.update(second_factor_since=None)
+        changed = account.exclude(second_factor_since=None).update(second_factor_since=None)
+    if changed:
+        tokens.end_all(instance.user_id)
 
 
 @receiver([authenticator_added, authenticator_removed])

@@ -31,8 +31,13 @@ def send_letters() -> None:
 
 @shared_task(name="accounts.tasks.seal_trail", soft_time_limit=SOFT_LIMIT, time_limit=HARD_LIMIT)
 def seal_trail() -> None:
-    """Sign the end of the trail: what stands before it can no longer be rewritten as a whole."""
-    chain.seal()
+    """Sign the end of the trail: what stands before it can no longer be rewritten as a whole.
+
+    The log keeps it too. Where the log goes to another machine, nobody who has the database, its
+    checkpoints and even the key can take back what was sealed: `verify_audit --seal`.
+    """
+    if sealed := chain.seal():
+        logger.info("the trail is sealed at %d:%s", sealed.event_id, sealed.hash)
 
 
 @shared_task(name="accounts.tasks.cut_trail", soft_time_limit=SOFT_LIMIT, time_limit=HARD_LIMIT)

@@ -16,6 +16,8 @@ from accounts.audit.models import Action
 from accounts.models import ApiToken
 
 if TYPE_CHECKING:
+    import uuid
+
     from accounts.models import User
 
 TOKEN_BYTES: Final = 32
@@ -72,6 +74,15 @@ def revoke(token_id: int, *, of: User) -> bool:
                 object_id=str(token_id),
             )
     return bool(ended)
+
+
+def end_all(user_id: uuid.UUID) -> int:
+    """End every token of a person, whose sessions end for the same reason; return how many.
+
+    What ended them stands in the trail already.
+    """
+    live = ApiToken.objects.filter(user_id=user_id, revoked_at=None)
+    return live.update(revoked_at=timezone.now())
 
 
 def _digest(secret: str) -> str:

@@ -112,7 +112,7 @@ def seal(*, cut: bool = False, event_id: int | None = None) -> AuditCheckpoint |
             hash=event.hash,
             at=now,
             cut=cut,
-            signature=_signature(event.id, event.hash, now, cut=cut),
+            signature=_signature(settings.AUDIT_KEY, event.id, event.hash, now, cut=cut),
         )
 
 
@@ -164,14 +164,25 @@ def verify() -> list[Fault]:
     return faults
 
 
+def verify_seal(event_id: int, event_hash: str) -> list[Fault]:
+    """Return a fault unless the chain holds what was once sealed, as a log elsewhere says.
+
+    What retention has cut since is behind a checkpoint that is signed, and stands after it.
+    """
+    event = AuditEvent.objects.filter(id=event_id).first()
+    if event is not None:
+        return [] if event.hash == event_hash else [Fault(event_id, "is not what was sealed")]
+    checkpoints, _faults = _signed_checkpoints()
+    if any(found.cut and found.event_id >= event_id for found in checkpoints):
+        return []
+    return [Fault(event_id, "was sealed, and is missing")]
+
+
 def _signed_checkpoints() -> tuple[list[AuditCheckpoint], list[Fault]]:
     genuine: list[AuditCheckpoint] = []
     faults: list[Fault] = []
     for checkpoint in AuditCheckpoint.objects.order_by("id").iterator():
-        signature = _signature(
-            checkpoint.event_id, checkpoint.hash, checkpoint.at, cut=checkpoint.cut
-        )
-        if hmac.compare_digest(signature, checkpoint.signature):
+        if _is_genuine(checkpoint):
             genuine.append(checkpoint)
         else:
             faults.append(Fault(checkpoint.event_id, "a checkpoint's signature is wrong"))
@@ -185,11 +196,20 @@ def _locked_head() -> AuditHead:
     return head
 
 
-def _signature(event_id: int, event_hash: str, at: datetime, *, cut: bool) -> str:
+def _is_genuine(checkpoint: AuditCheckpoint) -> bool:
+    """Whether the present key signed it, or one that it replaced."""
+    facts = (checkpoint.event_id, checkpoint.hash, checkpoint.at)
+    return any(
+        hmac.compare_digest(_signature(key, *facts, cut=checkpoint.cut), checkpoint.signature)
+        for key in (settings.AUDIT_KEY, *settings.AUDIT_KEY_FALLBACKS)
+    )
+
+
+def _signature(key: str, event_id: int, event_hash: str, at: datetime, *, cut: bool) -> str:
     # Derived, so that the key which signs sessions never signs anything else.
-    key = hmac.digest(settings.AUDIT_KEY.encode(), _KEY_PURPOSE, "sha256")
+    derived = hmac.digest(key.encode(), _KEY_PURPOSE, "sha256")
     message = f"{event_id}:{event_hash}:{_instant(at)}:{int(cut)}"
-    return hmac.new(key, message.encode("ascii"), "sha256").hexdigest()
+    return hmac.new(derived, message.encode("ascii"), "sha256").hexdigest()
 
 
 def _instant(at: datetime) -> str:

@@ -11,6 +11,7 @@ from django.utils import timezone
 from accounts.audit.chain import record
 from accounts.audit.models import Action
 from accounts.care.models import CareRelationship, InvitationCode, new_code
+from accounts.care.signals import sharing_ended
 
 if TYPE_CHECKING:
     import uuid
@@ -106,6 +107,7 @@ def revoke(*, relationship_id: uuid.UUID, by: User) -> bool:
             object_id=str(relationship.pk),
             details={"with": str(relationship.dermatologist_id)},
         )
+        sharing_ended.send(sender=CareRelationship, relationship_id=relationship.pk)
     return True
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from allauth.account.decorators import reauthentication_required
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -21,7 +22,12 @@ if TYPE_CHECKING:
     import uuid
 
 
+def _is_post(request: HttpRequest) -> bool:
+    return request.method == "POST"
+
+
 @private(Role.PATIENT, Role.DERMATOLOGIST, methods=("GET", "HEAD", "POST"))
+@reauthentication_required(enabled=_is_post)  # type: ignore[untyped-decorator]
 def sharing(request: HttpRequest) -> HttpResponse:
     """Show whom the person shares with; POST shares with one more dermatologist."""
     if request.method != "POST":

@@ -36,6 +36,11 @@ def is_linked(user: User) -> bool:
     return bool(SocialAccount.objects.filter(user=user, provider=PROVIDER).exists())
 
 
+def has_ended(user: User) -> bool:
+    """Whether the person ended that, and has not allowed it again."""
+    return user.hospital_ended_at is not None
+
+
 def refuse(request: HttpRequest, words: str, *, why: str, trace: bool = True) -> HttpResponse:
     """Note a refusal in the log, and send the person to the sign-in with `words`.
 
@@ -72,7 +77,7 @@ class HospitalAccounts(DefaultSocialAccountAdapter):  # type: ignore[misc]  # un
                 ours = EmailAddress.objects.filter(
                     email__iexact=address.email, user__email__iexact=address.email, verified=True
                 ).first()
-                if ours is not None and not is_linked(ours.user):
+                if ours is not None and not is_linked(ours.user) and not has_ended(ours.user):
                     return ours.user, ours.email
         return None
 
@@ -95,6 +100,15 @@ class HospitalAccounts(DefaultSocialAccountAdapter):  # type: ignore[misc]  # un
                 request,
                 _("Your address belongs to the account of somebody else. Ask an administrator."),
                 why="address of another person",
+            )
+        if taken is not None and has_ended(taken):
+            _stop(
+                request,
+                _(
+                    "You ended this way of signing in. Use your password; you can allow it again "
+                    "in your profile."
+                ),
+                why="ended by the person",
             )
         if taken is not None:
             _stop(

@@ -6,6 +6,7 @@ from accounts.oidc import views
 
 urlpatterns = [
     path("hospital/", views.sign_in, name="hospital_sign_in"),
+    path("hospital/link/", views.link, name="hospital_link"),
     path("hospital/again/", views.again, name="hospital_again"),
     # The name is allauth's, which sends new people there.
     path("hospital/sign-up/", views.sign_up, name="socialaccount_signup"),

@@ -6,6 +6,7 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from allauth.account.decorators import reauthentication_required
 from allauth.account.utils import get_next_redirect_url
 from allauth.core.internal import ratelimit
 from allauth.socialaccount.adapter import get_adapter
@@ -29,6 +30,7 @@ from accounts.audit.chain import record
 from accounts.audit.models import Action
 from accounts.consent import HEALTH_DATA_HINT, HEALTH_DATA_LABEL, give_health_data_consent
 from accounts.forms import PlainForm
+from accounts.oidc import linking
 from accounts.oidc.adapter import PROVIDER, failed, is_linked
 from accounts.oidc.provider import HospitalAdapter
 
@@ -74,6 +76,30 @@ def again(request: HttpRequest) -> HttpResponse:
         return _send(request, provider, fresh=True)
     context = {"hospital": provider.name, "next": get_next_redirect_url(request)}
     return render(request, "accounts/oidc/again.html", context)
+
+
+@private(methods=("GET", "HEAD", "POST"))
+@reauthentication_required  # type: ignore[untyped-decorator]
+def link(request: HttpRequest) -> HttpResponse:
+    """Show the connection with the hospital; POST ends it, or allows it again."""
+    user, hospital = person(request), _provider(request).name
+    if request.method != "POST":
+        context = {"hospital": hospital, "link": linking.link_of(user)}
+        return render(request, "accounts/oidc/link.html", context)
+    try:
+        if request.POST.get("act") == "end":
+            linking.end(request, user, hospital=hospital)
+            messages.success(request, _("It is ended. Only your password opens your account now."))
+        elif request.POST.get("act") == "allow":
+            linking.allow(user)
+            messages.success(
+                request, _("Allowed. It is connected when you next sign in through it.")
+            )
+    except linking.OnlyWayInError:
+        messages.error(request, _("It is your only way to sign in. Set a password first."))
+    except linking.NotLinkedError:
+        messages.error(request, _("There is nothing to change: look at what stands here now."))
+    return redirect("hospital_link")
 
 
 @never_cache

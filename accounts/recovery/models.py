@@ -18,8 +18,13 @@ class ResetQuerySet(models.QuerySet["SecondFactorReset"]):
     """Requests."""
 
     def open(self) -> ResetQuerySet:
-        """Those that may still be confirmed."""
-        return self.filter(done_at=None, asked_at__gt=timezone.now() - LIFETIME)
+        """Those that may still be confirmed: who asked is an administrator to this day."""
+        return self.filter(
+            done_at=None,
+            asked_at__gt=timezone.now() - LIFETIME,
+            asked_by__role="admin",
+            asked_by__is_active=True,
+        )
 
 
 class SecondFactorReset(models.Model):

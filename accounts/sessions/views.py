@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from allauth.usersessions.models import UserSession
 from django.contrib import messages
@@ -13,11 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from accounts.access import person, private
-from accounts.audit.chain import record
-from accounts.audit.models import Action
-
-if TYPE_CHECKING:
-    from accounts.models import User
+from accounts.sessions import ending
 
 # In this order: the later ones claim to be the earlier ones as well.
 BROWSERS: Final = (
@@ -65,7 +61,7 @@ def end(request: HttpRequest, session_id: int) -> HttpResponse:
     session = others.filter(pk=session_id).first()
     if session is None:
         raise Http404
-    _end(user, [session])
+    ending.end(user, [session])
     messages.success(request, _("That device is signed out."))
     return redirect("accounts:sessions")
 
@@ -74,8 +70,7 @@ def end(request: HttpRequest, session_id: int) -> HttpResponse:
 def end_others(request: HttpRequest) -> HttpResponse:
     """End every session of the person but this one."""
     user = person(request)
-    others = UserSession.objects.filter(user=user).exclude(session_key=request.session.session_key)
-    count = _end(user, list(others))
+    count = ending.end_others(user, here=request.session.session_key)
     messages.success(
         request,
         ngettext(
@@ -95,10 +90,3 @@ def client_name(user_agent: str) -> str:
     if browser and system:
         return _("%(browser)s on %(system)s") % {"browser": browser, "system": system}
     return browser or system or _("Unknown program")
-
-
-def _end(user: User, sessions: list[UserSession]) -> int:
-    for session in sessions:
-        session.end()
-        record(Action.SIGNED_OUT, actor=user, subject_id=user.pk, details={"from": "elsewhere"})
-    return len(sessions)

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 from django.contrib import admin
+from django.test import Client
 
 from accounts import tokens
 from accounts.audit.models import Action, AuditEvent
 from accounts.models import Role, User
-from accounts.people import LastAdminError, change_role, set_active
+from accounts.people import LastAdminError, OwnRoleError, change_role, set_active
 from tests.factories import make_user
-from tests.post import delivered
-
-if TYPE_CHECKING:
-    from django.test import Client
+from tests.post import delivered, path_of
 
 pytestmark = pytest.mark.django_db
 USERS = "/admin/accounts/user/"
@@ -74,7 +70,7 @@ def test_an_invited_dermatologist_sets_the_password_from_the_mail(
     assert message.to == ["derm@example.org"]
     link = next(word for word in message.body.split() if "/password/reset/key/" in word)
     client.logout()
-    page = client.get(link.partition("testserver")[2], follow=True)
+    page = client.get(path_of(link), follow=True)
     new = "a wholly new password"
     client.post(page.request["PATH_INFO"], {"password1": new, "password2": new})
     derm.refresh_from_db()
@@ -119,6 +115,77 @@ def test_no_password_hash_is_shown(client: Client, ada: User) -> None:
     page = client.get(f"{USERS}{bob.pk}/change/").content.decode()
     assert "argon2" not in page
     assert bob.email in page
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "password__startswith=argon2",
+        "analyses__isnull=False",
+        "lesions__isnull=False",
+        "patients__isnull=False",
+        "api_tokens__isnull=False",
+        "second_factor_since__isnull=True",
+        "analyses__result__category=melanoma",
+    ],
+)
+def test_the_address_of_the_list_cannot_ask_for_what_is_not_shown(
+    client: Client, ada: User, asked: str
+) -> None:
+    assert client.get(f"{USERS}?{asked}").status_code == 400
+
+
+def test_the_list_is_narrowed_by_role_and_by_whether_the_account_is_open(
+    client: Client, ada: User
+) -> None:
+    bob = make_user("bob", role=Role.DERMATOLOGIST)
+    page = client.get(f"{USERS}?role__exact=dermatologist&is_active__exact=1").content.decode()
+    assert bob.email in page
+    assert f">{ada.email}</a>" not in page
+
+
+def test_nobody_changes_their_own_role(client: Client, ada: User) -> None:
+    make_user("bob", role=Role.ADMIN)
+    answer = client.post(
+        f"{USERS}{ada.pk}/change/",
+        {"name": "Renamed", "role": Role.DERMATOLOGIST, "is_active": "on"},
+        follow=True,
+    )
+    assert "Nobody changes their own role" in answer.content.decode()
+    before = ada.name
+    ada.refresh_from_db()
+    assert (ada.role, ada.name) == (Role.ADMIN, before)
+    with pytest.raises(OwnRoleError):
+        change_role(ada, Role.DERMATOLOGIST, by=ada)
+
+
+def test_the_admins_own_page_for_passwords_leads_to_ours(client: Client, ada: User) -> None:
+    """It would count no tries, write nothing to the trail and leave the tokens alive."""
+    for page in ("/admin/password_change/", "/admin/password_change/done/"):
+        assert client.get(page)["Location"] == "/accounts/password/change/"
+        assert client.post(page, {"old_password": "x"})["Location"] == "/accounts/password/change/"
+
+
+def test_an_invitation_opens_one_account_once(client: Client, ada: User) -> None:
+    for name in ("first", "second"):
+        form = {"email": f"{name}@example.org", "name": "", "role": Role.DERMATOLOGIST}
+        client.post(f"{USERS}add/", form)
+    links = {
+        letter.to[0]: next(w for w in str(letter.body).split() if "/password/reset/key/" in w)
+        for letter in delivered()
+    }
+    first, second = (path_of(links[f"{name}@example.org"]) for name in ("first", "second"))
+    browser = Client()
+    # The key of one in the address of the other.
+    start = first[: first.rindex("/", 0, -1) + 1]
+    whose, key = first[len(start) :].split("-", 1)[0], second[len(start) :].split("-", 1)[1]
+    assert "This link does not work" in browser.get(f"{start}{whose}-{key}").content.decode()
+    page = browser.get(first, follow=True)
+    new = {"password1": "a wholly new password", "password2": "a wholly new password"}
+    browser.post(page.request["PATH_INFO"], new)
+    assert User.objects.get(email="first@example.org").has_usable_password()
+    assert not User.objects.get(email="second@example.org").has_usable_password()
+    assert "This link does not work" in Client().get(first, follow=True).content.decode()
 
 
 def test_an_account_cannot_be_deleted_here(client: Client, ada: User) -> None:

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import io
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
+from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
+from accounts import tasks
 from accounts.audit import triggers
-from accounts.audit.chain import AuditDetailError, cut_before, record, seal, verify
+from accounts.audit.chain import (
+    AuditDetailError,
+    _signed_checkpoints,
+    cut_before,
+    record,
+    seal,
+    verify,
+)
 from accounts.audit.models import Action, AuditCheckpoint, AuditEvent, AuditHead
+
+if TYPE_CHECKING:
+    from pytest_django.fixtures import SettingsWrapper
 
 pytestmark = pytest.mark.django_db
 
@@ -27,9 +40,8 @@ def write(count: int) -> list[AuditEvent]:
 @pytest.fixture
 def without_triggers() -> None:
     """Stand where an intruder with the database owner's rights stands."""
-    statements = {"sqlite": triggers.SQLITE_REMOVE, "postgresql": triggers.POSTGRESQL_REMOVE}
     with connection.cursor() as cursor:
-        for statement in statements[connection.vendor]:
+        for statement in triggers.REMOVE[connection.vendor]:
             cursor.execute(statement)
     # The test's transaction is rolled back, and the dropped triggers with it.
 
@@ -58,6 +70,98 @@ def test_the_database_refuses_to_change_or_delete_a_row(
         with pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
             act()
     assert verify() == []
+
+
+# Ways round the triggers of UPDATE and DELETE, by database.
+COPY = """INTO accounts_auditevent
+    (rowid, id, hash, at, action, actor_role, object_type, object_id, details, previous_hash)
+    SELECT {0}, at, action, actor_role, object_type, object_id, details, previous_hash
+    FROM accounts_auditevent WHERE id = 2"""
+UPSERT = """INSERT INTO accounts_auditevent
+    (id, hash, at, action, actor_role, object_type, object_id, details, previous_hash)
+    SELECT id, 'new', at, action, actor_role, object_type, object_id, details, previous_hash
+    FROM accounts_auditevent WHERE id = 2
+    ON CONFLICT (id) DO UPDATE SET object_id = 'other'"""
+WAYS_ROUND = {
+    "sqlite": [
+        "INSERT OR REPLACE " + COPY.format("77, id, 'new'"),
+        "REPLACE " + COPY.format("77, 99, hash"),
+        "INSERT OR REPLACE " + COPY.format("rowid, 99, 'new'"),
+        "INSERT OR REPLACE INTO accounts_auditcheckpoint SELECT * FROM accounts_auditcheckpoint",
+        UPSERT,
+    ],
+    "postgresql": [
+        "TRUNCATE accounts_auditevent",
+        "TRUNCATE accounts_auditcheckpoint",
+        "TRUNCATE accounts_audithead, accounts_auditevent",
+        UPSERT,
+    ],
+}
+
+
+def go_round() -> list[str]:
+    """Try every way round on a trail of three events; return those that the database let pass."""
+    passed = []
+    for statement in WAYS_ROUND[connection.vendor]:
+        try:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute(statement)
+                passed.append(statement)
+                transaction.set_rollback(True)
+        except DatabaseError as error:
+            if "append-only" not in str(error):
+                raise
+    return passed
+
+
+def test_the_database_refuses_to_overwrite_a_row_or_empty_the_table() -> None:
+    write(3)
+    seal()
+    assert go_round() == []
+    assert AuditEvent.objects.count() == 3
+    assert verify() == []
+    write(1)
+    seal()
+    assert verify() == [], "and still takes the next"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_older_installation_gets_the_refusals_with_the_release() -> None:
+    write(3)
+    seal()
+    newer = ("no_replace", "no_truncate")
+    with connection.cursor() as cursor:
+        for statement in triggers.REMOVE[connection.vendor]:
+            if any(name in statement for name in newer):
+                cursor.execute(statement)
+    assert len(go_round()) >= 3, "as it was before"
+    executor = MigrationExecutor(connection)
+    executor.migrate([("accounts", "0007_hospital_ended")])
+    executor = MigrationExecutor(connection)
+    executor.migrate(executor.loader.graph.leaf_nodes())
+    assert go_round() == []
+    with pytest.raises(DatabaseError, match="append-only"):
+        AuditEvent.objects.update(at=timezone.now())
+
+
+# --- The key that signs ------------------------------------------------------------------------
+
+
+def test_a_new_key_takes_over_while_the_old_one_still_counts(settings: SettingsWrapper) -> None:
+    old = settings.AUDIT_KEY
+    write(3)
+    seal()
+    cut_before(timezone.now())
+    settings.AUDIT_KEY = "n" * 60
+    assert {f.what for f in verify()} >= {"a checkpoint's signature is wrong"}
+    settings.AUDIT_KEY_FALLBACKS = ["x" * 60, old]
+    assert verify() == []
+    write(1)
+    seal()
+    settings.AUDIT_KEY_FALLBACKS = []
+    genuine, faults = _signed_checkpoints()
+    assert len(genuine) == 1, "what is signed now is signed with the new key"
+    assert len(faults) == 2
 
 
 @pytest.mark.usefixtures("without_triggers")
@@ -149,3 +253,44 @@ def test_the_command_names_the_fault() -> None:
     AuditEvent.objects.filter(id=2).update(object_id="other")
     with pytest.raises(CommandError, match="event 2: the row was changed"):
         call_command("verify_audit")
+
+
+# --- What the log of another machine keeps -----------------------------------------------------
+
+
+def sealed_line(caplog: pytest.LogCaptureFixture) -> str:
+    with caplog.at_level("INFO", logger="accounts.tasks"):
+        tasks.seal_trail()
+    return caplog.records[-1].getMessage().removeprefix("the trail is sealed at ")
+
+
+@pytest.mark.usefixtures("without_triggers")
+def test_a_trail_that_was_put_back_with_its_checkpoints_is_found_by_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    write(5)
+    seal = sealed_line(caplog)
+    call_command("verify_audit", f"--seal={seal}", stdout=io.StringIO())
+    AuditCheckpoint.objects.all().delete()
+    AuditEvent.objects.filter(id__gt=2).delete()
+    AuditHead.objects.update(last_id=2, last_hash=AuditEvent.objects.get(id=2).hash)
+    assert verify() == [], "nothing in the database tells"
+    with pytest.raises(CommandError, match="event 5: was sealed, and is missing"):
+        call_command("verify_audit", f"--seal={seal}")
+    write(3)
+    with pytest.raises(CommandError, match="event 5: is not what was sealed"):
+        call_command("verify_audit", f"--seal={seal}")
+
+
+def test_a_seal_that_retention_has_cut_since_is_no_fault(caplog: pytest.LogCaptureFixture) -> None:
+    write(3)
+    seal = sealed_line(caplog)
+    write(2)
+    cut_before(timezone.now())
+    call_command("verify_audit", f"--seal={seal}", stdout=io.StringIO())
+
+
+@pytest.mark.parametrize("seal", ["", "3", "3:abc", f"x:{'0' * 64}"])
+def test_what_is_no_seal_is_refused(seal: str) -> None:
+    with pytest.raises(CommandError, match="is no seal"):
+        call_command("verify_audit", f"--seal={seal}")

@@ -16,6 +16,7 @@ from django.utils import timezone
 from accounts import tokens
 from accounts.audit.models import Action, AuditEvent
 from accounts.models import Role, User
+from accounts.recovery import services
 from accounts.recovery.models import LIFETIME, SecondFactorReset
 from tests.factories import make_user
 from tests.post import delivered
@@ -118,6 +119,19 @@ def test_an_old_request_or_a_changed_link_does_nothing(
     assert has_factor(derm)
 
 
+@pytest.mark.parametrize("change", [{"role": Role.PATIENT}, {"is_active": False}])
+def test_the_request_of_somebody_who_is_no_administrator_any_more_is_over(
+    ada: Client, grace: Client, client: Client, derm: User, change: dict[str, object]
+) -> None:
+    reset = ask(ada, derm)
+    path = mailed_path()
+    User.objects.filter(email="ada@example.org").update(**change)
+    answer = grace.post(CONFIRM, {"reset": reset.pk}, follow=True)
+    assert "This request is done or too old" in answer.content.decode()
+    assert client.post(path).status_code == 404
+    assert has_factor(derm)
+
+
 def test_nobody_asks_for_themselves_and_strangers_learn_nothing(ada: Client, derm: User) -> None:
     for email in ("ada@example.org", "nobody@example.org"):
         answer = ada.post(PAGE, {"email": email})
@@ -127,6 +141,17 @@ def test_nobody_asks_for_themselves_and_strangers_learn_nothing(ada: Client, der
     assert browser_of(derm).post(PAGE, {"email": "ada@example.org"}).status_code == 404
     assert not SecondFactorReset.objects.exists()
     assert delivered() == []
+
+
+def test_who_is_late_confirms_nothing(ada: Client, derm: User) -> None:
+    reset = ask(ada, derm)
+    late = SecondFactorReset.objects.get(pk=reset.pk)
+    grace, henry = (make_user(name, role=Role.ADMIN) for name in ("grace", "henry"))
+    services.confirm(reset_id=reset.pk, by=grace)
+    with pytest.raises(services.NotOpenError):
+        services._carry_out(late, by=henry, how="second_admin")
+    reset.refresh_from_db()
+    assert reset.done_by == grace
 
 
 def test_the_database_itself_wants_two(ada: Client, derm: User) -> None:

@@ -16,7 +16,7 @@ from accounts.models import ApiToken, Role, User
 from accounts.people import change_role
 from tests.factories import PASSWORD, make_user
 from tests.otp import code
-from tests.post import delivered
+from tests.post import delivered, path_of
 
 if TYPE_CHECKING:
     from django.test.client import _MonkeyPatchedWSGIResponse as Answer
@@ -128,7 +128,7 @@ def test_a_recovery_code_works_once(derm: Person) -> None:
 def test_a_reset_of_the_password_does_not_get_round_it(client: Client, derm: Person) -> None:
     client.post("/accounts/password/reset/", {"email": derm.user.email})
     link = next(word for word in delivered()[0].body.split() if "/password/reset/key/" in word)
-    form = client.get(link.partition("testserver")[2], follow=True)
+    form = client.get(path_of(link), follow=True)
     new = "a wholly new password"
     client.post(form.request["PATH_INFO"], {"password1": new, "password2": new})
     assert not is_signed_in(client)

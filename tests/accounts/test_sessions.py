@@ -13,6 +13,8 @@ from django.test import Client
 
 from accounts import tasks
 from accounts.audit.models import Action, AuditEvent
+from accounts.models import Role
+from accounts.people import set_active
 from accounts.sessions.limits import BEGAN, SEEN
 from accounts.sessions.views import client_name
 from tests.factories import PASSWORD, make_user
@@ -59,9 +61,10 @@ def test_an_idle_session_is_over(alice: User) -> None:
 
 def test_activity_does_not_carry_a_session_past_its_absolute_limit(alice: User) -> None:
     client = signed_in(alice)
+    key = client.session.session_key
     move_back(client, BEGAN, settings.SESSION_MAX_AGE + 5)
     assert not is_open(client)
-    assert not Session.objects.filter(session_key=client.cookies["sessionid"].value).exists()
+    assert not Session.objects.filter(session_key=key).exists()
 
 
 def test_a_page_that_polls_does_not_keep_a_session_open(alice: User) -> None:
@@ -96,6 +99,17 @@ def test_everywhere_else_means_everywhere_but_here(alice: User) -> None:
     here.post(f"{SESSIONS}end-others/")
     assert [is_open(client) for client in (*others, here)] == [False, False, True]
     assert UserSession.objects.filter(user=alice).count() == 1
+
+
+def test_a_closed_account_is_signed_out_for_good_and_not_until_it_is_opened(alice: User) -> None:
+    client, ada = signed_in(alice), make_user("ada", role=Role.ADMIN)
+    hers = signed_in(make_user("carol", password=PASSWORD))
+    set_active(alice, active=False, by=ada)
+    assert not is_open(client)
+    assert not UserSession.objects.filter(user=alice).exists()
+    set_active(alice, active=True, by=ada)
+    assert not is_open(client)
+    assert is_open(hers)
 
 
 def test_nobody_ends_another_persons_session(alice: User) -> None:

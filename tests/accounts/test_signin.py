@@ -11,10 +11,11 @@ from django.test import Client
 from accounts.models import Role, User
 from accounts.people import change_role, create_account, set_active
 from tests.factories import PASSWORD, make_user
-from tests.post import delivered
+from tests.post import delivered, path_of
 
 if TYPE_CHECKING:
     from django.test.client import _MonkeyPatchedWSGIResponse as Answer
+    from pytest_django.fixtures import Settings
 
 pytestmark = pytest.mark.django_db
 LOGIN = "/accounts/login/"
@@ -137,6 +138,26 @@ def test_an_invented_forwarding_header_does_not_get_round_the_throttle(client: C
     assert "Too many failed" in answer.content.decode()
 
 
+def test_behind_a_trusted_proxy_only_what_that_one_wrote_is_counted(
+    client: Client, settings: Settings
+) -> None:
+    settings.ALLAUTH_TRUSTED_PROXY_COUNT = 1
+    alice = make_user("alice", password=PASSWORD)
+
+    def try_one(password: str, forwarded: str) -> str:
+        sent = {"login": alice.email, "password": password}
+        headers = {"x-forwarded-for": forwarded}
+        return client.post(LOGIN, sent, headers=headers).content.decode()
+
+    for n in range(6):
+        try_one("wrong password here", f"192.0.2.{n}, {STRANGERS_ADDRESS}")
+    assert "Too many failed" in try_one(PASSWORD, f"192.0.2.9, {STRANGERS_ADDRESS}")
+    assert "_auth_user_id" not in client.session
+    # Whom the stranger pretended to be is not held up for it.
+    try_one(PASSWORD, "192.0.2.9")
+    assert client.session["_auth_user_id"] == str(alice.pk)
+
+
 def test_disabling_an_account_ends_access_at_the_next_request(client: Client) -> None:
     alice, admin = make_user("alice", password=PASSWORD), make_user("ada", role=Role.ADMIN)
     sign_in(client, alice)
@@ -169,7 +190,7 @@ def test_an_outside_address_is_never_gone_to_after_sign_in(client: Client) -> No
 def reset_link(email: str) -> str:
     (message,) = [found for found in delivered() if found.to == [email]]
     link = next(word for word in message.body.split() if "/password/reset/key/" in word)
-    return link.partition("testserver")[2]
+    return path_of(link)
 
 
 def set_new_password(client: Client, link: str, password: str) -> Answer:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from allauth.account.models import EmailAddress
 from django.urls import reverse
 
+from accounts.audit.models import AuditEvent
 from accounts.consent import HEALTH_DATA_VERSION
 from accounts.models import Consent, Role, User
 from tests.factories import make_user
-from tests.post import delivered
+from tests.post import delivered, path_of
 
 if TYPE_CHECKING:
     from django.test import Client
@@ -97,6 +99,20 @@ def test_a_taken_address_is_answered_like_a_free_one(
     assert "already" in told[0].body
 
 
+@pytest.mark.parametrize("verification", ["optional", "mandatory"])
+def test_a_taken_address_leaves_nothing_but_a_mail(
+    client: Client, settings: SettingsWrapper, verification: str
+) -> None:
+    """What a new account would have written takes its time, and is not kept."""
+    settings.ACCOUNT_EMAIL_VERIFICATION = verification
+    make_user("alice")
+    kept = (User, Consent, EmailAddress, AuditEvent)
+    before = [model.objects.count() for model in kept]
+    client.post(SIGNUP, FILLED)
+    assert [model.objects.count() for model in kept] == before
+    assert [message.to for message in delivered()] == [["alice@example.org"]]
+
+
 def test_nobody_is_signed_in_to_a_taken_account(client: Client) -> None:
     bob = make_user("bob")
     before = bob.password
@@ -114,7 +130,7 @@ def test_production_waits_for_the_address_to_be_confirmed(
     assert answer.headers["Location"] == reverse("account_email_verification_sent")
     assert "_auth_user_id" not in client.session
     link = next(word for word in delivered()[0].body.split() if "/confirm-email/" in word)
-    path = link.partition("testserver")[2]
+    path = path_of(link)
     assert "alice@example.org" in client.get(path).content.decode()
     client.post(path)
     client.logout()

@@ -6,13 +6,16 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 from django.test import Client
 from django.utils import timezone
 
 from accounts import tokens
 from accounts.models import ApiToken, Role, User
-from accounts.people import set_active
+from accounts.people import change_role, set_active
 from tests.factories import PASSWORD, make_user
+from tests.post import delivered, path_of
 
 if TYPE_CHECKING:
     from django.test.client import _MonkeyPatchedWSGIResponse as Answer
@@ -143,3 +146,47 @@ def test_a_session_may_not_revoke_without_the_csrf_token(alice: User) -> None:
     strict.force_login(alice)
     assert strict.delete(f"{TOKENS}{token.pk}/").status_code == 403
     assert opens(secret)
+
+
+# --- What ends one that nobody revoked ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["change", "reset"])
+def test_a_token_ends_with_the_password_it_was_given_for(client: Client, way: str) -> None:
+    alice = make_user("alice", password=PASSWORD)
+    _token, secret = tokens.issue(alice)
+    new = {"password1": "a wholly new password", "password2": "a wholly new password"}
+    if way == "change":
+        client.post("/accounts/login/", {"login": alice.email, "password": PASSWORD})
+        client.post("/accounts/password/change/", {"oldpassword": PASSWORD, **new})
+    else:
+        client.post("/accounts/password/reset/", {"email": alice.email})
+        [letter] = delivered()
+        link = next(word for word in str(letter.body).split() if "/password/reset/key/" in word)
+        page = client.get(path_of(link), follow=True)
+        client.post(page.request["PATH_INFO"], new)
+    alice.refresh_from_db()
+    assert alice.check_password(new["password1"])
+    assert not opens(secret)
+
+
+def test_a_token_given_for_the_password_alone_ends_when_a_second_factor_is_set_up(
+    alice: User,
+) -> None:
+    _token, secret = tokens.issue(alice)
+    factor = TOTP.activate(alice, generate_totp_secret())
+    assert not opens(secret)
+    _token, later = tokens.issue(alice)
+    RecoveryCodes.activate(alice)
+    assert opens(later), "codes are no factor: nothing has changed"
+    factor.instance.delete()
+    assert not opens(later)
+
+
+def test_a_token_ends_with_the_role_it_was_given_under(alice: User) -> None:
+    _token, secret = tokens.issue(alice)
+    ada = make_user("ada", role=Role.ADMIN)
+    change_role(alice, Role.DERMATOLOGIST, by=ada)
+    assert not opens(secret)
+    change_role(alice, Role.PATIENT, by=ada)
+    assert not opens(secret)

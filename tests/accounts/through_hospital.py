@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from django.test.client import _MonkeyPatchedWSGIResponse as Answer
 
 SIGN_IN = "/accounts/hospital/"
+LINK = "/accounts/hospital/link/"
 CALLBACK = "/accounts/hospital/callback/"
 LOGIN = "/accounts/login/"
 

@@ -35,6 +35,8 @@ GET    /accounts/audit/                                             302  404  40
 GET    /accounts/confirm-email/                                     200  200  200  200
 GET    /accounts/hospital/again/                                    302  404  404  404
 POST   /accounts/hospital/again/                                    302  404  404  404
+GET    /accounts/hospital/link/                                     302  404  404  404
+POST   /accounts/hospital/link/                                     302  404  404  404
 POST   /accounts/hospital/                                          404  404  404  404
 GET    /accounts/hospital/callback/                                 404  404  404  404
 GET    /accounts/hospital/sign-up/                                  404  404  404  404
@@ -66,7 +68,9 @@ POST   /accounts/second-factor-resets/                              302  404  40
 POST   /accounts/second-factor-resets/confirm/                      302  404  404  302
 GET    /accounts/second-factor/                                     302  200  200  200
 GET    /accounts/second-factor/authenticate/                        302  302  302  302
+POST   /accounts/second-factor/authenticate/                        302  302  302  302
 GET    /accounts/second-factor/reauthenticate/                      302  403  403  403
+POST   /accounts/second-factor/reauthenticate/                      302  403  403  403
 GET    /accounts/second-factor/recovery-codes/                      302  404  404  404
 GET    /accounts/second-factor/recovery-codes/download/             302  404  404  404
 GET    /accounts/second-factor/recovery-codes/generate/             302  200  200  200
@@ -87,19 +91,29 @@ POST   /accounts/sharing/                                           302  422  42
 GET    /accounts/signup/                                            200  302  302  302
 POST   /accounts/signup/                                            200  302  302  302
 GET    /admin/                                                      302  302  302  200
+POST   /admin/                                                      302  302  302  200
 GET    /admin/(?P<url>.*)$                                          302  302  302  404
+POST   /admin/(?P<url>.*)$                                          302  302  302  404
 GET    /admin/<app_label>/                                          302  302  302  200
+POST   /admin/<app_label>/                                          302  302  302  200
 GET    /admin/accounts/user/                                        302  302  302  200
+POST   /admin/accounts/user/                                        302  302  302  200
 GET    /admin/accounts/user/add/                                    302  302  302  200
 POST   /admin/accounts/user/add/                                    302  302  302  200
 GET    /admin/autocomplete/                                         302  302  302  403
+POST   /admin/autocomplete/                                         302  302  302  405
 GET    /admin/jsi18n/                                               302  302  302  200
+POST   /admin/jsi18n/                                               302  302  302  405
 GET    /admin/login/                                                302  403  403  302
+POST   /admin/login/                                                302  403  403  200
 GET    /admin/logout/                                               302  302  302  405
 POST   /admin/logout/                                               302  302  302  302
-GET    /admin/password_change/                                      302  302  302  200
-GET    /admin/password_change/done/                                 302  302  302  200
+GET    /admin/password_change/                                      302  302  302  302
+POST   /admin/password_change/                                      302  302  302  302
+GET    /admin/password_change/done/                                 302  302  302  302
+POST   /admin/password_change/done/                                 302  302  302  302
 GET    /admin/r/<path:content_type_id>/<path:object_id>/            302  302  302  404
+POST   /admin/r/<path:content_type_id>/<path:object_id>/            302  302  302  404
 GET    /analyses/                                                   302  200  200  200
 GET    /analyses/new/                                               302  200  200  200
 POST   /analyses/new/                                               302  422  422  422
@@ -125,6 +139,7 @@ GET    /privacy/consent/                                            302  200  20
 POST   /privacy/consent/                                            302  302  302  302
 GET    /privacy/erase/                                              302  200  200  200
 POST   /privacy/erase/                                              302  422  422  422
+GET    /privacy/export/                                             302  200  200  200
 POST   /privacy/export/                                             302  200  200  200
 GET    /readyz                                                      503  503  503  503
 GET    /reviews/                                                    302  404  200  404
@@ -142,11 +157,13 @@ POST   /accounts/sessions/<int:session_id>/end/                    session   302
 POST   /accounts/sharing/<uuid:pk>/end/                            share     302  302  404  302  302  404  404  404
 POST   /accounts/tokens/<int:token_id>/revoke/                     token     302  302  404  302  404  404  302  404
 GET    /admin/accounts/user/<path:object_id>/                      user      302  302  302  302  302  302  302  302
+POST   /admin/accounts/user/<path:object_id>/                      user      302  302  302  302  302  302  302  302
 GET    /admin/accounts/user/<path:object_id>/change/               user      302  302  302  302  302  302  200  200
 POST   /admin/accounts/user/<path:object_id>/change/               user      302  302  302  302  302  302  200  200
 GET    /admin/accounts/user/<path:object_id>/delete/               user      302  302  302  302  302  302  403  403
 POST   /admin/accounts/user/<path:object_id>/delete/               user      302  302  302  302  302  302  403  403
 GET    /admin/accounts/user/<path:object_id>/history/              user      302  302  302  302  302  302  200  200
+POST   /admin/accounts/user/<path:object_id>/history/              user      302  302  302  302  302  302  200  200
 GET    /analyses/<uuid:pk>/                                        analysis  302  200  404  200  302  404  200  404
 GET    /analyses/<uuid:pk>/delete/                                 analysis  302  200  404  200  404  404  200  404
 POST   /analyses/<uuid:pk>/delete/                                 analysis  302  302  404  302  404  404  302  404

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
+from django.core.cache import cache
 from django.db import transaction
 from django.test import Client
 
@@ -14,6 +15,8 @@ from tests.security.world import Belongings, make_world
 
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
+METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}
+OF_FRAMEWORKS = ("admin/", "accounts/", "i18n/")
 
 
 def test_every_route_has_a_row_and_every_row_a_route() -> None:
@@ -51,6 +54,49 @@ def test_every_cell_answers_as_the_table_says() -> None:
             if found != expected:
                 wrong[f"{row.method} /{row.route} for {cell}"] = f"{found}, not {expected}"
     assert wrong == {}
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("image_store")
+def test_what_is_not_shared_any_more_or_not_yet_is_as_foreign_as_anything() -> None:
+    clinical = [row for row in rows() if row.thing in {"analysis", "lesion"}]
+    reached = {}
+    for cell, (user, things) in make_world().out_of_reach().items():
+        client = _client(user)
+        for row in clinical:
+            found = _status(client, row, things)
+            if found != row.expected["dermatologist, foreign"]:
+                reached[f"{row.method} /{row.route} for {cell}"] = found
+    assert len(clinical) > 15
+    assert reached == {}
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("image_store")
+@pytest.mark.timeout(600)
+def test_a_method_without_a_row_is_not_allowed() -> None:
+    """Each GET and POST has a row, and other methods do nothing that the address' rows do not say.
+
+    The frameworks' own pages take PUT for POST, and the administration takes whatever it is asked.
+    """
+    by_route: dict[str, list[Row]] = {}
+    for row in rows():
+        by_route.setdefault(row.route, []).append(row)
+    unlisted = {}
+    cells = make_world().cells()
+    for cell in ("patient, own", "dermatologist, own", "admin, own"):
+        user, things = cells[cell]
+        client = _client(user)
+        for route, listed in by_route.items():
+            for method in sorted(METHODS - {row.method for row in listed}):
+                refused = {404, 405}
+                if method in {"PUT", "PATCH", "DELETE"} and route.startswith(OF_FRAMEWORKS):
+                    refused |= {row.expected[cell] for row in listed}
+                cache.clear()  # no answer may be one of a throttle
+                found = _status(client, Row(method, route, listed[0].thing, {}), things)
+                if found not in refused:
+                    unlisted[f"{method} /{route} for {cell}"] = found
+    assert unlisted == {}, "say in tests/security/access_table.py who may do this"
 
 
 def _client(user: object) -> Client:

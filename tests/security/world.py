@@ -1,4 +1,4 @@
-"""Six people and what is theirs, stored directly: nothing is decoded or analysed for it."""
+"""Eight people and what is theirs, stored directly: nothing is decoded or analysed for it."""
 
 from __future__ import annotations
 
@@ -61,11 +61,16 @@ class Belongings:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Alice shares with Bob; Mallory shares with Charlie, so she is foreign to all but him."""
+    """Alice shares with Bob; Mallory shares with Charlie, so she is foreign to all but him.
+
+    Dora no longer shares with Bob, and Ellen only what comes after all that is stored here.
+    """
 
     alice: Belongings
     bob: Belongings
     mallory: Belongings
+    dora: Belongings
+    ellen: Belongings
     root: Belongings
 
     def cells(self) -> dict[str, tuple[User | None, Belongings]]:
@@ -81,16 +86,37 @@ class World:
             "admin, foreign": (self.root.owner, self.alice),
         }
 
+    def out_of_reach(self) -> dict[str, tuple[User, Belongings]]:
+        """Return who asks for what was once, or will be, but is not shared: as if it were foreign.
+
+        That concerns the clinical things alone; a sharing is its parties' own, whatever its state.
+        """
+        return {
+            "dermatologist, no longer shared": (self.bob.owner, self.dora),
+            "dermatologist, older than what is shared": (self.bob.owner, self.ellen),
+        }
+
 
 def make_world() -> World:
     charlie = make_user("charlie", role=Role.DERMATOLOGIST)
     bob = make_user("bob", role=Role.DERMATOLOGIST)
+    dora = _with_belongings(make_user("dora"), bob)
+    ellen = _with_belongings(make_user("ellen"), bob)
+    now = timezone.now()
+    _change(dora.share, revoked_at=now)
+    _change(ellen.share, scope=CareRelationship.Scope.FROM_NOW_ON, consented_at=now)
     return World(
         alice=_with_belongings(make_user("alice"), bob),
         bob=_with_belongings(bob, charlie),
         mallory=_with_belongings(make_user("mallory"), charlie),
+        dora=dora,
+        ellen=ellen,
         root=_with_belongings(make_user("root", role=Role.ADMIN), charlie),
     )
+
+
+def _change(share: CareRelationship, **fields: object) -> None:
+    CareRelationship.objects.filter(pk=share.pk).update(**fields)
 
 
 def _with_belongings(owner: User, dermatologist: User) -> Belongings:
