@@ -121,6 +121,7 @@ def _account(user: User) -> dict[str, Any]:
         "linked_sign_ins": list(
             SocialAccount.objects.filter(user=user).values("provider", "date_joined", "last_login")
         ),
+        "hospital_sign_in_ended": user.hospital_ended_at,
         "signed_in_at": list(
             UserSession.objects.filter(user=user).values(
                 "created_at", "last_seen_at", "ip", "user_agent"

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -26,7 +27,7 @@ from analyses.formats import Format
 from analyses.imaging import DecodedImage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Hashable, Iterator, Mapping
 
 PASSED_ON: Final[dict[str, type[refused.IntakeError]]] = {
     error.__name__: error
@@ -65,6 +66,27 @@ def decode(data: bytes) -> DecodedImage:
         return _decode(data, limit=settings.DECODE_TIME_LIMIT)
     finally:
         _slots.release()
+
+
+@contextmanager
+def one_at_a_time(person: Hashable) -> Iterator[None]:
+    """Let `person` decode, in this process, only after what they sent before.
+
+    So nobody takes all the places that there are. Raises `DecoderUnavailableError` when the wait
+    takes longer than one picture may.
+    """
+    with _someone_is_done:
+        if not _someone_is_done.wait_for(
+            lambda: person not in _at_it, timeout=settings.DECODE_TIME_LIMIT
+        ):
+            raise refused.DecoderUnavailableError
+        _at_it.add(person)
+    try:
+        yield
+    finally:
+        with _someone_is_done:
+            _at_it.remove(person)
+            _someone_is_done.notify_all()
 
 
 def _decode(data: bytes, *, limit: int) -> DecodedImage:
@@ -192,3 +214,5 @@ class _Server:
 
 _server = _Server()
 _slots = threading.BoundedSemaphore(settings.DECODE_PARALLEL)
+_at_it: set[Hashable] = set()
+_someone_is_done = threading.Condition()

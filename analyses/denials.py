@@ -10,6 +10,7 @@ import uuid
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
+from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
 
 from accounts.audit.chain import record
@@ -56,6 +57,18 @@ class DenialMiddleware:
                 )
 
 
+def note_record(user: User, owner_id: uuid.UUID) -> None:
+    """Record that `user` asked for the whole record of a person, if there is such a one."""
+    if User.objects.filter(pk=owner_id).exists():
+        record(
+            Action.DENIED,
+            actor=user,
+            subject_id=owner_id,
+            object_type="record",
+            object_id=str(owner_id),
+        )
+
+
 def _denied(user: User, name: str, value: object, *, unsafe: bool) -> tuple[str, uuid.UUID] | None:
     """Return what `value` names and whose it is, if it exists and was refused to `user`.
 
@@ -72,6 +85,10 @@ def _denied(user: User, name: str, value: object, *, unsafe: bool) -> tuple[str,
     if name == "session_id":
         session = UserSession.objects.filter(pk=value).exclude(user=user).first()
         return ("session", session.user_id) if session else None
+    if name == "pk":  # of the library's pages: every record of ours has an UUID
+        passkeys = Authenticator.objects.filter(type=Authenticator.Type.WEBAUTHN)
+        passkey = passkeys.filter(pk=value).exclude(user=user).first()
+        return ("passkey", passkey.user_id) if passkey else None
     return None
 
 

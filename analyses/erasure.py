@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING
 from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.db import transaction
+from django.utils import timezone
 
 from accounts import consent, people
 from accounts.audit.chain import record
 from accounts.audit.models import Action
 from accounts.care.models import CareRelationship
 from accounts.care.services import revoke
-from accounts.models import User
-from analyses import purging, tombstones
+from accounts.models import Consent, User
+from analyses import locks, purging, tombstones
 from analyses.models import Analysis, DeletionEvent, Lesion, Tombstone
 
 if TYPE_CHECKING:
@@ -39,16 +40,22 @@ def delete_analysis(*, analysis_id: uuid.UUID, by: User) -> None:
         _delete_analysis(analysis, by)
 
 
-def delete_lesion(*, lesion_id: uuid.UUID, by: User) -> int:
+def delete_lesion(*, lesion_id: uuid.UUID, by: User, keep_analyses: bool = False) -> int:
     """Delete one's own lesion with its analyses; return how many those were.
 
-    Raises `NotYoursError`.
+    With `keep_analyses` they stay, without it. Raises `NotYoursError`.
     """
     with transaction.atomic():
         lesion = Lesion.objects.select_for_update().filter(pk=lesion_id, owner=by).first()
         if lesion is None:
             raise NotYoursError
-        return _delete_lesion(lesion, by)
+        # Locked also where they stay: the database takes the lesion from each.
+        ids = locks.these(Analysis.objects.filter(lesion=lesion))
+        gone = [] if keep_analyses else list(Analysis.objects.filter(pk__in=ids))
+        for analysis in gone:
+            _delete_analysis(analysis, by)
+        _delete_lesion(lesion, by)
+        return len(gone)
 
 
 def erase_account(user: User) -> None:
@@ -57,7 +64,7 @@ def erase_account(user: User) -> None:
     Raises `accounts.people.LastAdminError`.
     """
     with transaction.atomic():
-        locked = User.objects.select_for_update().get(pk=user.pk)
+        locked = people.lock(user)
         if locked.is_admin:
             people.require_another_admin(locked)
         _erase(locked, actor=locked)
@@ -66,20 +73,28 @@ def erase_account(user: User) -> None:
 def withdraw_consent(user: User) -> None:
     """Withdraw the consent: nothing is processed, held or shared any more; results stay.
 
-    Photos under way are deleted unanalysed.
+    Photos under way are deleted unanalysed. A photo that is held can be read by nobody from the
+    commit on, whatever becomes of this process: its key goes with the consent.
     """
     with transaction.atomic():
-        consent.withdraw_health_data_consent(user)
+        consent.lock_person(user)
+        locks.whole_record(user)
+        for given in consent.withdraw_health_data_consent(user, by=user):
+            tombstones.bury(Tombstone.Kind.CONSENT, user.pk, given_at=given.given_at)
         for share in CareRelationship.objects.filter(patient=user, revoked_at__isnull=True):
             revoke(relationship_id=share.pk, by=user)
-        for analysis in Analysis.objects.select_for_update().pending().filter(owner=user):
+        own = Analysis.objects.filter(owner=user)
+        for analysis in own.pending():
             _delete_analysis(analysis, user)
-    for held in Analysis.objects.filter(owner=user, image_key__isnull=False):
-        purging.purge(held, DeletionEvent.Reason.ERASED)
+        purging.forget(own, DeletionEvent.Reason.ERASED)
 
 
 def replay(stones: list[Tombstone]) -> dict[str, int]:
-    """Erase again what the tombstones name; return how many of each kind were there."""
+    """Erase and end again what the tombstones name; return how many of each kind were there.
+
+    A lesion's tombstone names the lesion alone. Analyses that were deleted with it have their own;
+    those that it does not name were kept, and stay.
+    """
     digests: dict[str, set[str]] = {kind: set() for kind in Tombstone.Kind.values}
     for stone in stones:
         digests[stone.kind].add(stone.digest)
@@ -98,6 +113,13 @@ def replay(stones: list[Tombstone]) -> dict[str, int]:
         for pk in _named(Analysis.objects.values_list("pk", flat=True), digests["analysis"]):
             _delete_analysis(Analysis.objects.get(pk=pk), None)
             erased["analysis"] += 1
+        shares = CareRelationship.objects.filter(revoked_at__isnull=True)
+        for pk in _named(shares.values_list("pk", flat=True), digests["sharing"]):
+            _end_sharing(CareRelationship.objects.get(pk=pk))
+            erased["sharing"] += 1
+        for given in Consent.objects.filter(withdrawn_at=None).select_related("user"):
+            if Tombstone.digest_of(given.user_id, given.given_at) in digests["consent"]:
+                erased["consent"] += len(consent.withdraw_health_data_consent(given.user, by=None))
     return erased
 
 
@@ -118,10 +140,7 @@ def _delete_analysis(analysis: Analysis, by: User | None) -> None:
     analysis.delete()
 
 
-def _delete_lesion(lesion: Lesion, by: User | None) -> int:
-    analyses = list(Analysis.objects.select_for_update().filter(lesion=lesion))
-    for analysis in analyses:
-        _delete_analysis(analysis, by)
+def _delete_lesion(lesion: Lesion, by: User | None) -> None:
     record(
         Action.DELETED,
         actor=by,
@@ -132,10 +151,22 @@ def _delete_lesion(lesion: Lesion, by: User | None) -> int:
     )
     tombstones.bury(Tombstone.Kind.LESION, lesion.pk)
     lesion.delete()
-    return len(analyses)
+
+
+def _end_sharing(share: CareRelationship) -> None:
+    CareRelationship.objects.filter(pk=share.pk).update(revoked_at=timezone.now())
+    record(
+        Action.UNSHARED,
+        actor=None,
+        subject_id=share.patient_id,
+        object_type="care_relationship",
+        object_id=str(share.pk),
+        details={"reason": "replayed"},
+    )
 
 
 def _erase(user: User, *, actor: User | None) -> None:
+    locks.whole_record(user)
     record(
         Action.ERASED,
         actor=actor,

@@ -35,16 +35,16 @@ class IntakeError(Exception):
         self.message = message
 
 
-class ConsentWithdrawnError(IntakeError):
-    """The person withdrew the consent to the processing of health data."""
+class ConsentMissingError(IntakeError):
+    """The person does not agree, or not any more, to the processing of health data."""
 
-    code = "consent_withdrawn"
+    code = "consent_missing"
 
     def __init__(self) -> None:
         super().__init__(
             _(
-                "You withdrew your consent, so no photo is taken. You can give it again under "
-                "“Privacy” in your profile."
+                "No photo is taken without your consent to the processing of health data. Read it "
+                "and give it on the page “Privacy”, then send the photo again."
             )
         )
 
@@ -239,6 +239,37 @@ class TooManyPendingError(IntakeError):
             % {"limit": limit}
         )
         self.retry_after = retry_after
+
+
+class TooManyRefusedError(IntakeError):
+    """As many files that were no use as one person may send in a while; this one was not read."""
+
+    code = "too_many_refused"
+
+    def __init__(self, *, limit: int, retry_after: int) -> None:
+        super().__init__(
+            _(
+                "%(limit)d of your files could not be used within ten minutes, so this one was not "
+                "looked at. Wait ten minutes, then send photos as the camera saved them."
+            )
+            % {"limit": limit}
+        )
+        self.retry_after = retry_after
+
+
+class TooManyFilesError(IntakeError):
+    """More files in one form than the limit; none of them was read."""
+
+    code = "too_many_files"
+
+    def __init__(self, *, limit: int) -> None:
+        super().__init__(
+            _(
+                "More than %(limit)d files were sent at once, and none of them was taken. "
+                "Send at most %(limit)d, then the others."
+            )
+            % {"limit": limit}
+        )
 
 
 class StorageUnavailableError(IntakeError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from inference_worker.verdict import CLASSES, Category
@@ -29,8 +30,10 @@ COLUMNS: Final = (
     "quality",
 )
 CHUNK: Final = 200
-# What a spreadsheet takes for the beginning of a formula.
-FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
+# What a spreadsheet takes for the beginning of a formula: at the start of a cell, and behind what
+# another country's settings take for the end of the cell before (a comma is one in English only).
+# The last four are the full-width forms of the first, which some programs read as those.
+FORMULA: Final = re.compile(r"""(^|[;,|\t\r\n])([\s"']*)([=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20])""")
 
 
 class _Echo:
@@ -54,10 +57,8 @@ def lines(analyses: AnalysisQuerySet) -> Iterator[str]:
 
 
 def escaped(cell: Any) -> Any:
-    """Put an apostrophe before a text that a spreadsheet would run as a formula."""
-    if isinstance(cell, str) and cell.lstrip(" ").startswith(FORMULA_STARTS):
-        return f"'{cell}"
-    return cell
+    """Put an apostrophe before whatever in a text a spreadsheet would run as a formula."""
+    return FORMULA.sub(r"\1'\2\3", cell) if isinstance(cell, str) else cell
 
 
 def _cells(analysis: Analysis) -> list[Any]:

@@ -16,7 +16,10 @@ from analyses.models import Analysis, Lesion, Result, Review, Tombstone
 from analyses.models.analysis import TERMINAL
 
 if TYPE_CHECKING:
+    import uuid
     from datetime import datetime
+
+    from analyses.models.analysis import AnalysisQuerySet
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,7 @@ class Leftovers:
     """What should not be; every number must be zero."""
 
     files_without_analysis: int
+    unfinished_files: int
     keys_without_file: int
     holds_past_their_end: int
     pictures_not_proved_deleted: int
@@ -61,9 +65,12 @@ class Holdings:
 
 
 def take_stock() -> Holdings:
-    """Count everything. What `reconcile` mends within its next runs is not counted as left over."""
+    """Count everything. What `reconcile` mends within its next runs is not counted as left over.
+
+    Files and rows change while they are read, so what seems to be left over is looked at again.
+    """
     stored = dict(storage.stored())
-    keyed = set(Analysis.objects.filter(image_key__isnull=False).values_list("pk", flat=True))
+    keyed = set(_keyed().values_list("pk", flat=True))
     # An upload writes its file before its row, so a young file may still be waiting for it.
     grace = timezone.now() - timedelta(seconds=2 * settings.RECONCILE_AFTER)
     held = Analysis.objects.filter(status__in=TERMINAL, image_key__isnull=False)
@@ -84,18 +91,33 @@ def take_stock() -> Holdings:
         oldest_picture=min(stored.values(), default=None),
         leftovers=Leftovers(
             files_without_analysis=sum(
-                pk not in keyed and written < grace for pk, written in stored.items()
+                _is_orphan(pk) for pk, at in stored.items() if pk not in keyed and at < grace
             ),
-            keys_without_file=len(keyed - stored.keys()),
+            unfinished_files=storage.count_drafts(older_than=grace),
+            keys_without_file=sum(_lacks_its_file(pk) for pk in keyed - stored.keys()),
             holds_past_their_end=held.filter(
                 Q(held_until__lt=grace) | Q(held_until__isnull=True)
             ).count(),
             pictures_not_proved_deleted=unproved.filter(completed_at__lt=grace).count(),
             results_without_analysis=Result.objects.filter(analysis__isnull=True).count(),
             results_past_retention=_past_retention(),
-            tombstones_not_in_the_file=len(tombstones.missing_in_file()),
+            tombstones_not_in_the_file=tombstones.unfiled().filter(at__lt=grace).count(),
         ),
     )
+
+
+def _keyed() -> AnalysisQuerySet:
+    return Analysis.objects.filter(image_key__isnull=False)
+
+
+def _lacks_its_file(pk: uuid.UUID) -> bool:
+    """Whether the row has a key and no file. In this order: the key goes before the file."""
+    return not storage.size(pk) and _keyed().filter(pk=pk).exists()
+
+
+def _is_orphan(pk: uuid.UUID) -> bool:
+    """Whether the file is there and no row has its key. In this order: the file comes first."""
+    return bool(storage.size(pk)) and not _keyed().filter(pk=pk).exists()
 
 
 def _past_retention() -> int:

@@ -13,10 +13,10 @@ from django.core.files.uploadedfile import UploadedFile
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from accounts.consent import has_withdrawn
-from analyses import decoding, images, queue, quota, storage, trace
+from accounts.consent import has_consented
+from analyses import decoding, images, locks, queue, quota, refusals, storage, trace
 from analyses.exceptions import (
-    ConsentWithdrawnError,
+    ConsentMissingError,
     IdempotencyConflictError,
     IdempotencyKeyTooLongError,
     QuotaExceededError,
@@ -56,19 +56,20 @@ def submit(
     """
     if idempotency_key and len(idempotency_key) > MAX_IDEMPOTENCY_KEY:
         raise IdempotencyKeyTooLongError(limit=MAX_IDEMPOTENCY_KEY)
-    if has_withdrawn(owner):
-        raise ConsentWithdrawnError
+    if not has_consented(owner):
+        raise ConsentMissingError
     data = _read(upload)
     sha256 = hashlib.sha256(data).hexdigest()
     if idempotency_key and (earlier := _earlier(owner, idempotency_key, sha256)):
         return earlier
     quota.check(owner)
-    check_agreement(
-        sniff(data),
-        name=getattr(upload, "name", None) or "",
-        media_type=getattr(upload, "content_type", None) or "",
-    )
-    decoded = decoding.decode(data)
+    with refusals.metered(owner), decoding.one_at_a_time(owner.pk):
+        check_agreement(
+            sniff(data),
+            name=getattr(upload, "name", None) or "",
+            media_type=getattr(upload, "content_type", None) or "",
+        )
+        decoded = decoding.decode(data)
     fields: dict[str, Any] = {
         "owner": owner,
         "lesion": lesion,
@@ -112,15 +113,24 @@ def _store(decoded: DecodedImage, fields: dict[str, Any]) -> Analysis:
         logger.exception("the image store refuses")
         raise StorageUnavailableError from error
     try:
-        with transaction.atomic():
-            quota.take_place(fields["owner"])
-            analysis = Analysis.objects.create(id=analysis_id, image_key=wrapped_key, **fields)
-            trace.uploaded(analysis)
-            if analysis.status == Status.QUEUED:
-                transaction.on_commit(lambda: queue.enqueue(analysis_id))
+        return _record(analysis_id, wrapped_key, fields)
     except BaseException:
         storage.delete(analysis_id)
         raise
+
+
+def _record(analysis_id: uuid.UUID, wrapped_key: bytes, fields: dict[str, Any]) -> Analysis:
+    with transaction.atomic():
+        quota.take_place(fields["owner"])
+        # That locks the person's row, as a withdrawal does: one that came while the photo was
+        # decoded is seen here.
+        if not has_consented(fields["owner"]):
+            raise ConsentMissingError
+        fields |= {"lesion": locks.lesion_to_refer_to(fields["lesion"])}
+        analysis = Analysis.objects.create(id=analysis_id, image_key=wrapped_key, **fields)
+        trace.uploaded(analysis)
+        if analysis.status == Status.QUEUED:
+            transaction.on_commit(lambda: queue.enqueue(analysis_id))
     return analysis
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from django.conf import settings
 from django.core.cache import cache
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
+_MODEL_KEY: Final = "lease:model"
+
+
 class Queue(StrEnum):
     """The queues, and thereby the kinds of worker."""
 
@@ -30,11 +33,12 @@ class Queue(StrEnum):
 
 def renew(worker: str, queues: Iterable[str]) -> None:
     """Say that `worker` is alive and consumes `queues`. A cache that is down is only logged."""
-    values = {_worker_key(worker): 1} | {_queue_key(queue): 1 for queue in queues}
-    try:
-        cache.set_many(values, timeout=settings.WORKER_LEASE_TTL)
-    except (RedisError, OSError) as error:
-        logger.warning("the lease of worker %s was not renewed: %s", worker, error)
+    _set([_worker_key(worker), *map(_queue_key, queues)], f"worker {worker}")
+
+
+def renew_model() -> None:
+    """Say that a worker has the model ready to judge. A cache that is down is only logged."""
+    _set([_MODEL_KEY], "the model")
 
 
 def lapsed(workers: set[str]) -> set[str]:
@@ -50,6 +54,18 @@ def lapsed(workers: set[str]) -> set[str]:
 def is_served(queue: Queue) -> bool:
     """Tell whether a live worker consumes `queue`. Raises `RedisError` when the cache is down."""
     return cache.get(_queue_key(queue)) is not None
+
+
+def has_model() -> bool:
+    """Tell whether a live worker has its model ready. Raises `RedisError` like `is_served`."""
+    return cache.get(_MODEL_KEY) is not None
+
+
+def _set(keys: Iterable[str], whose: str) -> None:
+    try:
+        cache.set_many(dict.fromkeys(keys, 1), timeout=settings.WORKER_LEASE_TTL)
+    except (RedisError, OSError) as error:
+        logger.warning("the lease of %s was not renewed: %s", whose, error)
 
 
 def _worker_key(worker: str) -> str:

@@ -18,7 +18,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from analyses import images, purging, queue
+from analyses import images, purging, queue, turns
 from analyses.models import Analysis, DeletionEvent, FailureCode, HoldKind, Result, Status
 from inference_worker.verdict import Category
 
@@ -49,48 +49,63 @@ class Claim:
 
 
 def claim(analysis_id: uuid.UUID, *, worker: str = "") -> Claim | None:
-    """Take a QUEUED analysis, counting the attempt; None when there is nothing to take."""
-    return _take(Analysis.objects.filter(status=Status.QUEUED), analysis_id, worker)
+    """Take the analysis whose turn it is, counting the attempt; None when none waits.
+
+    `analysis_id` is the message's, and any message stands for any analysis that waits. Its own is
+    taken out of turn only in the moment before it is noted as sent.
+    """
+    queued = Analysis.objects.filter(status=Status.QUEUED)
+    with transaction.atomic():
+        taken = _take(queued.filter(enqueued_at__isnull=True), analysis_id, worker)
+        # Where another worker was faster, somebody else is next.
+        while taken is None and (next_id := turns.next_one()) is not None:
+            taken = _take(queued, next_id, worker)
+        if taken is not None:
+            turns.pass_on([taken.analysis_id])
+    return taken
 
 
 def claim_company(first: Claim, *, most: int, worker: str = "") -> list[Claim]:
-    """Take up to `most` analyses that wait now, the oldest first, to be worked on beside `first`.
+    """Take up to `most` analyses that wait now, in turn, to be worked on beside `first`.
 
     Only what has never been tried is tried in company, `first` included. If the worker dies nobody
     knows by whose photo, so each is tried again by itself, and this attempt counts against none.
     """
     if most < 1 or first.attempt > 1:
         return []
-    new = Analysis.objects.filter(status=Status.QUEUED, attempts=0, enqueued_at__isnull=False)
+    new = Analysis.objects.filter(status=Status.QUEUED, attempts=0)
     with transaction.atomic():
         if not _running(first).select_for_update().exists():
             return []
-        free = new.select_for_update(skip_locked=True)  # nobody waits here with locks in hand
-        oldest = list(free.order_by("enqueued_at").values_list("id", flat=True)[:most])
-        taken = [_take(new, analysis_id, worker, uncounted=1) for analysis_id in oldest]
+        # Those are locked already: nobody waits here with locks in hand.
+        found = turns.next_ones(most=most)
+        taken = [_take(new, analysis_id, worker, uncounted=1) for analysis_id in found]
         company = [claim for claim in taken if claim is not None]
         if company:
             _running(first).update(uncounted_attempts=1)
+            turns.pass_on([claim.analysis_id for claim in company])
     return company
 
 
 def _take(
     waiting: AnalysisQuerySet, analysis_id: uuid.UUID, worker: str, *, uncounted: int = 0
 ) -> Claim | None:
-    # The update locks the row until the commit, so what is read after it is this attempt's.
-    with transaction.atomic():
-        taken = waiting.filter(id=analysis_id).update(
-            status=Status.RUNNING,
-            attempts=F("attempts") + 1,
-            uncounted_attempts=F("uncounted_attempts") + uncounted,
-            claimed_at=Now(),
-            claimed_by=worker,
-            stage="",
-        )
-        if not taken:
-            return None
-        row = Analysis.objects.only("attempts", "image_type").get(id=analysis_id)
-        return Claim(analysis_id=analysis_id, attempt=row.attempts, image_type=row.image_type)
+    """Take this one if it is still among `waiting`; in the caller's transaction.
+
+    The update locks the row until the commit, so what is read after it is this attempt's.
+    """
+    taken = waiting.filter(id=analysis_id).update(
+        status=Status.RUNNING,
+        attempts=F("attempts") + 1,
+        uncounted_attempts=F("uncounted_attempts") + uncounted,
+        claimed_at=Now(),
+        claimed_by=worker,
+        stage="",
+    )
+    if not taken:
+        return None
+    row = Analysis.objects.only("attempts", "image_type").get(id=analysis_id)
+    return Claim(analysis_id=analysis_id, attempt=row.attempts, image_type=row.image_type)
 
 
 def report_stage(claim: Claim, stage: Stage) -> None:

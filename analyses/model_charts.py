@@ -6,11 +6,15 @@ table of the same figures beside it for those who do not see it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from django.utils.formats import number_format
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+
+from analyses.wording import decimal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -19,6 +23,10 @@ if TYPE_CHECKING:
 
 SIDE: Final = 400  # units of a chart's width and height
 _MOST_ROWS: Final = 12
+_OF_THE_DECIDED: Final[dict[str, StrOrPromise]] = {
+    "selective_sensitivity": gettext_lazy("Sensitivity among the decided"),
+    "selective_specificity": gettext_lazy("Specificity among the decided"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +39,10 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """One picture with its words, and the table behind it."""
+    """One picture with its words, and the table behind it.
+
+    `diagonal`: a line of equal x and y helps to read it.
+    """
 
     key: str
     title: StrOrPromise
@@ -41,6 +52,7 @@ class Chart:
     lines: tuple[Line, ...]
     header: tuple[StrOrPromise, ...]
     rows: tuple[tuple[str, ...], ...]
+    diagonal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +76,8 @@ def charts(test: dict[str, Any]) -> tuple[Chart, ...]:
         found.append(_reliability(bins))
     if curves.get("risk_coverage"):
         found.append(_risk(curves["risk_coverage"]))
+    if curves.get("decision"):
+        found.append(_decision(curves["decision"]))
     return tuple(found)
 
 
@@ -83,18 +97,44 @@ def gate(test: dict[str, Any]) -> Table | None:
         gettext_lazy("Benign: told as malignant"),
     )
     sides = ("decided_malignant", "deferred", "decided_benign")
+    shares = [name for name in _OF_THE_DECIDED if all(name in row for row in rows)]
     return Table(
-        header,
+        (*header, *(_OF_THE_DECIDED[name] for name in shares)),
         tuple(
             (
-                number_format(row["threshold"], 3),
-                number_format(row["coverage"], 3),
+                decimal(
+                    row["threshold"], 4 if round(row["threshold"], 3) != row["threshold"] else 3
+                ),
+                _share(row, "coverage"),
                 *(number_format(row["malignant"][side]) for side in sides),
                 *(number_format(row["benign"][side]) for side in reversed(sides)),
+                *(_share(row, name) for name in shares),
             )
             for row in rows
         ),
     )
+
+
+def _share(row: Mapping[str, Any], name: str) -> str:
+    return figure({"value": row[name], "ci": (row.get("ci") or {}).get(name)})
+
+
+def figure(found: Mapping[str, Any] | float | None, *, signed: bool = False) -> str:
+    """Return a figure with its interval, where it has one; a dash where there is none."""
+    known: Mapping[str, Any] = found if isinstance(found, Mapping) else {"value": found}
+    ends = [known["value"], *(known.get("ci") or [])]
+    if None in ends:
+        return "–"
+    value, *interval = (
+        ("+" if signed and round(end, 3) > 0 else "") + decimal(end, 3) for end in ends
+    )
+    if not interval:
+        return value
+    return _("%(value)s (%(low)s to %(high)s)") % {
+        "value": value,
+        "low": interval[0],
+        "high": interval[1],
+    }
 
 
 def confusion(test: dict[str, Any], names: dict[str, StrOrPromise]) -> Table | None:
@@ -130,9 +170,10 @@ def _roc(curves: dict[str, Sequence[Sequence[float]]]) -> Chart:
             *(name for name, _ in known),
         ),
         rows=tuple(
-            (number_format(at, 2), *(number_format(_reach(points, at), 2) for _, points in known))
+            (decimal(at, 2), *(decimal(_reach(points, at), 2) for _, points in known))
             for at in (0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
         ),
+        diagonal=True,
     )
 
 
@@ -147,6 +188,7 @@ def _reliability(bins: Sequence[Sequence[float]]) -> Chart:
         lines=(Line(gettext_lazy("After calibration"), _points(points)),),
         header=(gettext_lazy("Probability told"), gettext_lazy("Share that was malignant")),
         rows=_rows(points),
+        diagonal=True,
     )
 
 
@@ -163,13 +205,51 @@ def _risk(points: Sequence[Sequence[float]]) -> Chart:
     )
 
 
+def _decision(points: Sequence[Mapping[str, float]]) -> Chart:
+    """Draw net benefit from 0 up to the best that there is; what is below 0 lies on the axis."""
+    words = {
+        "model": gettext_lazy("Show whom the model points out"),
+        "everybody": gettext_lazy("Show everybody"),
+    }
+    widest = max(point["threshold"] for point in points)
+    top = max(0.01, *(point[name] for point in points for name in words))
+    every = max(1, len(points) // _MOST_ROWS)
+    return Chart(
+        key="decision",
+        title=gettext_lazy("What it is worth to follow it"),
+        about=gettext_lazy(
+            "Malignant ones shown to a doctor, less the others shown in vain, weighed by how sure"
+            " one wants to be before going. 0 is to show nobody; the higher, the better."
+        ),
+        x=_("Probability from which one would go, up to %(end)s") % {"end": decimal(widest, 2)},
+        y=_("Net benefit for each photo, up to %(end)s") % {"end": decimal(top, 2)},
+        lines=tuple(
+            Line(
+                words[name],
+                _points(
+                    (point["threshold"] / widest, max(0.0, point[name] / top)) for point in points
+                ),
+            )
+            for name in words
+        ),
+        header=(gettext_lazy("Probability from which one would go"), *words.values()),
+        rows=tuple(
+            (
+                decimal(point["threshold"], 2),
+                *(decimal(point[name], 3) for name in words),
+            )
+            for point in points[::every]
+        ),
+    )
+
+
 def _points(points: Iterable[Sequence[float]]) -> str:
     return " ".join(f"{SIDE * x:.1f},{SIDE * (1 - y):.1f}" for x, y in points)
 
 
 def _rows(points: Sequence[Sequence[float]]) -> tuple[tuple[str, ...], ...]:
     every = max(1, len(points) // _MOST_ROWS)
-    return tuple((number_format(x, 2), number_format(y, 2)) for x, y in points[::every])
+    return tuple((decimal(x, 2), decimal(y, 2)) for x, y in points[::every])
 
 
 def _reach(points: Sequence[Sequence[float]], at: float) -> float:

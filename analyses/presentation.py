@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -303,10 +302,10 @@ def _measures(result: Result) -> tuple[Measure, ...]:
     if not stored:
         return ()
     values = {
-        "asymmetry": number_format(stored["asymmetry"], 2),
-        "border": number_format(stored["border"], 2),
+        "asymmetry": wording.decimal(stored["asymmetry"], 2),
+        "border": wording.decimal(stored["border"], 2),
         "colours": _("%(count)d of 6") % {"count": stored["colours"]},
-        "diameter_px": _("%(count)s pixels") % {"count": number_format(stored["diameter_px"], 0)},
+        "diameter_px": _("%(count)s pixels") % {"count": wording.decimal(stored["diameter_px"], 0)},
         "area_share": wording.in_hundred(stored["area_share"]),
     }
     return tuple(
@@ -323,7 +322,7 @@ def _notes(analysis: Analysis) -> tuple[StrOrPromise, ...]:
 def _seconds(result: Result) -> str | None:
     if not result.timings:
         return None
-    return number_format(sum(result.timings.values()) / 1000, 1)
+    return wording.decimal(sum(result.timings.values()) / 1000, 1)
 
 
 def _outline_path(analysis: Analysis, result: Result) -> str:

@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from analyses import selectors, wording
+from analyses import selectors, turns, wording
 from analyses.models import Analysis, Status
 from inference_worker.verdict import Stage
 
@@ -44,7 +44,7 @@ class Progress:
 def progress_of(analysis: Analysis) -> Progress:
     """Describe an analysis that is under way."""
     running = analysis.status == Status.RUNNING
-    position = 0 if running else selectors.queue_position(analysis)
+    position = 0 if running else turns.position(analysis)
     number = _number(analysis)
     steps = (
         Step(_("Received"), _("Your photo arrived whole."), "done"),

@@ -7,6 +7,7 @@ between is found by `reconcile`, because the proof is missing.
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
 from django.db import transaction
@@ -19,7 +20,21 @@ from analyses.models.analysis import TERMINAL
 if TYPE_CHECKING:
     import uuid
 
+    from analyses.models.analysis import AnalysisQuerySet
+
 logger = logging.getLogger(__name__)
+
+
+def forget(analyses: AnalysisQuerySet, reason: DeletionEvent.Reason) -> None:
+    """Forget the keys of those that have ended, in the caller's transaction.
+
+    The files follow its commit.
+    """
+    kept = analyses.filter(status__in=TERMINAL, image_key__isnull=False)
+    ids = list(kept.values_list("id", flat=True))
+    Analysis.objects.filter(id__in=ids).update(image_key=None, held_until=None)
+    for analysis_id in ids:
+        transaction.on_commit(partial(remove_image, analysis_id, reason=reason), robust=True)
 
 
 def purge(analysis: Analysis, reason: DeletionEvent.Reason) -> bool:

@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 def enqueue(analysis_id: uuid.UUID) -> bool:
-    """Send the analysis to the workers and note when.
+    """Send the analysis to the workers and note when: that is its place (`analyses.turns`).
 
     False when the broker is down: the row then has no `enqueued_at`, and `reconcile` sends it.
     """

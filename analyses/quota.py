@@ -1,7 +1,6 @@
 """How much one person may send: so many photos a day, and so many waiting at once.
 
-The second number is what keeps the queue fair: nobody waits behind more than so many photos of one
-other person.
+Whose photo is next is another question: see `analyses.turns`.
 """
 
 from __future__ import annotations

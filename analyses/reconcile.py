@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from analyses import leases, lifecycle, purging, queue, storage
+from analyses import leases, lifecycle, purging, queue, storage, tombstones
 from analyses.models import Analysis, DeletionEvent, Status
 from analyses.models.analysis import TERMINAL
 
@@ -34,6 +34,7 @@ class Mended:
     released: int = 0
     purged: int = 0
     orphans: int = 0
+    filed: int = 0
 
 
 def reconcile() -> Mended:
@@ -43,6 +44,7 @@ def reconcile() -> Mended:
         enqueued=enqueue_forgotten(),
         purged=purge_leftovers(),
         orphans=delete_orphans(),
+        filed=tombstones.file_what_waits(),
     )
     if mended != Mended():
         logger.info("reconcile: %s", mended)
@@ -66,10 +68,10 @@ def release_abandoned() -> int:
 def enqueue_forgotten() -> int:
     """Send QUEUED rows that were never sent, and those whose message is lost.
 
-    A long backlog is not stale: each waiting row has its message, however old. Only when the
-    broker holds fewer messages than rows wait, so many of the oldest rows are sent again. The
-    oldest are the right ones, because the queue is first in, first out. A row sent twice by
-    mistake costs nothing: the second copy finds nothing to claim.
+    A long backlog is not stale: for each waiting row there is a message, however old. Only when the
+    broker holds fewer messages than rows wait, so many rows are sent again, those first that kept
+    their place the longest. Which ones does not matter, because any message stands for any row
+    (`analyses.turns`). One too many costs nothing: it finds nothing to claim.
     """
     sent = 0
     queued = Analysis.objects.filter(status=Status.QUEUED)

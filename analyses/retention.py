@@ -26,8 +26,12 @@ def apply() -> int:
     limit = timezone.now() - timedelta(days=settings.RETENTION_DAYS)
     old = Analysis.objects.filter(status__in=TERMINAL, created_at__lt=limit).order_by("created_at")
     deleted = 0
-    for analysis in old[:BATCH]:
+    for pk in list(old.values_list("pk", flat=True)[:BATCH]):
         with transaction.atomic():
+            # Before the trail, as `analyses.locks` says; its owner may have deleted it meanwhile.
+            analysis = Analysis.objects.select_for_update().filter(pk=pk).first()
+            if analysis is None:
+                continue
             record(
                 Action.DELETED,
                 actor=None,

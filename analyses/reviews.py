@@ -134,12 +134,12 @@ def write(
                 blind=opinion_comes_first(author, analysis),
                 saw_photo=analysis.image_key is not None,
             )
+            # In the same transaction: a review that could not be written must not cost the photo,
+            # and one that is written leaves nobody its key.
+            purging.forget(Analysis.objects.filter(pk=analysis.pk), DeletionEvent.Reason.HOLD_ENDED)
             _trace(Action.REVIEWED, author, analysis, overrides=review.overrides_the_model)
     except IntegrityError as error:
         raise AlreadyReviewedError from error
-    # After the commit: a review that could not be written must not cost the photo.
-    if analysis.held_until is not None:
-        purging.purge(analysis, DeletionEvent.Reason.HOLD_ENDED)
     return review
 
 
@@ -175,7 +175,9 @@ def amend(
 
 
 def _reviewable(analysis_id: uuid.UUID, user: User) -> Analysis:
-    analysis = reviewable_by(user).select_related("result").filter(pk=analysis_id).first()
+    """Return the analysis, locked: it must not be deleted under what is written of it."""
+    found = reviewable_by(user).select_related("result").filter(pk=analysis_id)
+    analysis = found.select_for_update(of=("self",), no_key=True).first()
     if analysis is None:
         raise NotReviewableError
     return analysis

@@ -6,21 +6,10 @@ from datetime import timedelta
 from statistics import median
 from typing import Final
 
-from django.db.models import Q
-
+from analyses import turns
 from analyses.models import Analysis, Status
 
 RECENT: Final = 20
-
-
-def queue_position(analysis: Analysis) -> int:
-    """Return the place in the queue, 1 for the next; 0 for one that no longer waits."""
-    if analysis.status != Status.QUEUED:
-        return 0
-    earlier = Q(created_at__lt=analysis.created_at) | Q(
-        created_at=analysis.created_at, id__lt=analysis.id
-    )
-    return Analysis.objects.filter(earlier, status=Status.QUEUED).count() + 1
 
 
 def expected_seconds(analysis: Analysis) -> float | None:
@@ -42,7 +31,7 @@ def expected_seconds(analysis: Analysis) -> float | None:
     if not durations:
         return None
     running = Analysis.objects.filter(status=Status.RUNNING).exclude(id=analysis.id).exists()
-    places = max(queue_position(analysis), 1) + (
+    places = max(turns.position(analysis), 1) + (
         1 if running and analysis.status == Status.QUEUED else 0
     )
     return median(durations) * places

@@ -1,15 +1,19 @@
-"""What must go when a record goes: its picture and its result."""
+"""What follows from what others do: a record takes its picture along, an end is remembered."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 from django.db.models.signals import post_delete
 from django.dispatch import receiver
 
-from analyses import storage
-from analyses.models import Analysis, Result
+from accounts.care.signals import sharing_ended
+from analyses import storage, tombstones
+from analyses.models import Analysis, Result, Tombstone
+
+if TYPE_CHECKING:
+    import uuid
 
 
 @receiver(post_delete, sender=Analysis)
@@ -19,3 +23,9 @@ def delete_what_belonged_to_it(instance: Analysis, **_: Any) -> None:
         Result.objects.filter(id=instance.result_id).delete()
     analysis_id = instance.pk
     transaction.on_commit(lambda: storage.delete(analysis_id), robust=True)
+
+
+@receiver(sharing_ended)
+def remember_that_it_ended(relationship_id: uuid.UUID, **_: Any) -> None:
+    """Leave a tombstone: a restored backup must not open the record again."""
+    tombstones.bury(Tombstone.Kind.SHARING, relationship_id)

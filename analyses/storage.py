@@ -101,13 +101,23 @@ def delete_drafts(*, older_than: datetime) -> int:
     """Delete halves that a killed process left; returns how many."""
     store = _store()
     deleted = 0
+    for name in _drafts(store, older_than):
+        store.delete(name)
+        deleted += 1
+    return deleted
+
+
+def count_drafts(*, older_than: datetime) -> int:
+    """Return how many halves there are that no running process can still be writing."""
+    return sum(1 for _ in _drafts(_store(), older_than))
+
+
+def _drafts(store: Storage, older_than: datetime) -> Iterator[str]:
     for name in _names(store):
         if name.endswith(DRAFT_SUFFIX):
             with contextlib.suppress(FileNotFoundError):
                 if store.get_modified_time(name).astimezone(UTC) < older_than:
-                    store.delete(name)
-                    deleted += 1
-    return deleted
+                    yield name
 
 
 def _names(store: Storage) -> list[str]:

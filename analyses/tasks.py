@@ -7,7 +7,7 @@ from typing import Final
 from celery import shared_task
 
 import analyses.worker  # noqa: F401 - its receivers watch over the worker that loads this
-from analyses import notices, retention
+from analyses import notices, retention, tombstones
 from analyses import reconcile as mending
 
 SOFT_LIMIT: Final = 50  # s
@@ -30,5 +30,10 @@ def send_notices() -> None:
     name="analyses.tasks.apply_retention", soft_time_limit=SOFT_LIMIT, time_limit=HARD_LIMIT
 )
 def apply_retention() -> None:
-    """Delete results that are older than the retention period, if one is set."""
+    """Delete results that are older than the retention period, if one is set.
+
+    The same daily run writes to this host's file whatever tombstones it lacks, so that a file that
+    was lost is whole again, and one host has those of all.
+    """
     retention.apply()
+    tombstones.complete_file()

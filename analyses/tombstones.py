@@ -2,6 +2,9 @@
 
 A backup of the database is older than the erasures after it, and so is the table in it. The file
 `ERASURE_LOG` outlives a restore: `manage.py replay_erasures` reads both and erases again.
+
+Each host has a file of its own, so a tombstone is safe once it stands in one of them: the row says
+when that was. What a host could not write, `reconcile` writes to the file of the host it runs on.
 """
 
 from __future__ import annotations
@@ -13,12 +16,15 @@ from typing import TYPE_CHECKING, Final
 
 from django.conf import settings
 from django.db import transaction
+from django.utils import timezone
 
 from analyses.models import Tombstone
 
 if TYPE_CHECKING:
     import uuid
     from pathlib import Path
+
+    from django.db.models import QuerySet
 
 PRIVATE: Final = 0o600
 
@@ -27,26 +33,48 @@ class TombstoneFileError(ValueError):
     """A line of the file is no tombstone; the message names file, line and remedy."""
 
 
-def bury(kind: Tombstone.Kind, record_id: uuid.UUID) -> Tombstone:
-    """Remember that a record is erased, in the transaction that erases it."""
+def bury(
+    kind: Tombstone.Kind, record_id: uuid.UUID, *, given_at: datetime | None = None
+) -> Tombstone:
+    """Remember that a record is erased, in the transaction that erases it.
+
+    A consent is named by its person's id and `given_at`.
+    """
     stone, _created = Tombstone.objects.get_or_create(
-        kind=kind, digest=Tombstone.digest_of(record_id)
+        kind=kind, digest=Tombstone.digest_of(record_id, given_at)
     )
-    transaction.on_commit(lambda: _append(stone), robust=True)
+    transaction.on_commit(lambda: _file(stone), robust=True)
     return stone
 
 
+def unfiled() -> QuerySet[Tombstone]:
+    """Return those that stand in no host's file."""
+    return Tombstone.objects.filter(filed_at__isnull=True)
+
+
+def file_what_waits() -> int:
+    """Write those that stand in no host's file to this host's; return how many."""
+    waiting = list(unfiled())
+    if not waiting:
+        return 0
+    # Without `filed_at`, as after an upgrade or a crash between the two, it may stand there.
+    written = _written()
+    for stone in waiting:
+        _file(stone, write=(stone.kind, stone.digest) not in written)
+    return len(waiting)
+
+
 def missing_in_file() -> list[Tombstone]:
-    """Return those of the table that the file lacks."""
-    written = {(stone.kind, stone.digest) for stone in read(settings.ERASURE_LOG)}
+    """Return those of the table that this host's file lacks, whichever host wrote them."""
+    written = _written()
     return [s for s in Tombstone.objects.all() if (s.kind, s.digest) not in written]
 
 
 def complete_file() -> int:
-    """Write what the file lacks; return how many."""
+    """Write all that this host's file lacks, as when it was lost; return how many."""
     missing = missing_in_file()
     for stone in missing:
-        _append(stone)
+        _file(stone)
     return len(missing)
 
 
@@ -75,6 +103,16 @@ def read(path: Path) -> list[Tombstone]:
                 f"{path}, line {number}, is no tombstone. Mend or remove that line and run again."
             ) from error
     return stones
+
+
+def _written() -> set[tuple[str, str]]:
+    return {(stone.kind, stone.digest) for stone in read(settings.ERASURE_LOG)}
+
+
+def _file(stone: Tombstone, *, write: bool = True) -> None:
+    if write:
+        _append(stone)
+    Tombstone.objects.filter(pk=stone.pk).update(filed_at=timezone.now())
 
 
 def _append(stone: Tombstone) -> None:

@@ -45,8 +45,19 @@ def opened(user: User, thing: Analysis | Lesion, *, action: Action = Action.READ
     )
 
 
+def followed(user: User, analysis: Analysis) -> None:
+    """Note that `user` watches another's analysis, once a while: its page asks every second."""
+    if analysis.owner_id != user.pk and cache.add(
+        f"followed:{user.pk}:{analysis.pk}", value=True, timeout=LISTED_ONCE_PER
+    ):
+        opened(user, analysis)
+
+
 def listed(user: User, owners: Iterable[uuid.UUID]) -> None:
-    """Note that `user` saw a list with records of `owners`, once a while for each other person."""
+    """Note that `user` saw a list of records of `owners`, once a while for each other person.
+
+    An empty one too: that there is no such record is an answer.
+    """
     for owner_id in sorted(set(owners) - {user.pk}):
         if cache.add(f"listed:{user.pk}:{owner_id}", value=True, timeout=LISTED_ONCE_PER):
             record(Action.LISTED, actor=user, subject_id=owner_id, object_type="analysis")

@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from analyses.views import detail, history, home, lesions, model, privacy, reviews, upload
+from analyses.views import consent, detail, history, home, lesions, model, privacy, reviews, upload
 
 pages = [
     path("dashboard/", home.dashboard, name="dashboard"),
@@ -19,7 +19,7 @@ pages = [
     path("lesions/<uuid:pk>/delete/", privacy.delete_lesion, name="delete_lesion"),
     path("privacy/", privacy.privacy, name="privacy"),
     path("privacy/export/", privacy.export, name="export_record"),
-    path("privacy/consent/", privacy.consent, name="consent"),
+    path("privacy/consent/", consent.consent, name="consent"),
     path("privacy/erase/", privacy.erase, name="erase"),
     path("reviews/", reviews.worklist, name="worklist"),
     path("lesions/", lesions.lesions, name="lesions"),

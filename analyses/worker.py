@@ -112,6 +112,16 @@ def take_up_lost_work(sender: Any = None, exception: Any = None, **_: Any) -> No
         lifecycle.release_lost(worker=identity())
 
 
+def show_model() -> None:
+    """Say that the model is ready, again and again, as long as this process lives: for a thread.
+
+    In the child, which holds the model: when it is killed, nobody says so any more.
+    """
+    while True:
+        leases.renew_model()
+        time.sleep(settings.WORKER_LEASE_TTL / 4)
+
+
 def _renew() -> None:
     leases.renew(identity(), _Pulse.queues)
     _Pulse.renewed_at = time.monotonic()

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, cast
 
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import generics
+from rest_framework.exceptions import NotFound
 
+from analyses import erasure
 from analyses.api.requests import LesionSerializer
 from analyses.api.views import PROBLEM, no_store
 from analyses.models import Lesion
@@ -53,3 +55,12 @@ class LesionDetail(OwnLesions, generics.RetrieveUpdateDestroyAPIView[Lesion]):
 
     http_method_names = ("get", "head", "options", "patch", "delete")
     lookup_url_kwarg = "lesion_id"
+
+    def perform_destroy(self, instance: Lesion) -> None:
+        """Delete the lesion as the page does, with its traces; the analyses stay."""
+        by = cast("User", self.request.user)
+        try:
+            erasure.delete_lesion(lesion_id=instance.pk, by=by, keep_analyses=True)
+        except erasure.NotYoursError as error:
+            # Somebody was faster.
+            raise NotFound from error

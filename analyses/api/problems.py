@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
-from django.core.exceptions import PermissionDenied
+from django.conf import settings
+from django.core.exceptions import PermissionDenied, TooManyFilesSent
 from django.core.signals import got_request_exception
 from django.http import Http404, HttpRequest, JsonResponse
 from rest_framework import exceptions, serializers, status
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 CONTENT_TYPE: Final = "application/problem+json"
 RETRY_AFTER: Final = "60"  # s
 INTAKE_STATUS: Final[dict[str, int]] = {
-    refused.ConsentWithdrawnError.code: status.HTTP_403_FORBIDDEN,
+    refused.ConsentMissingError.code: status.HTTP_403_FORBIDDEN,
     refused.TooLargeError.code: status.HTTP_413_REQUEST_ENTITY_TOO_LARGE,
     refused.TooManyPixelsError.code: status.HTTP_413_REQUEST_ENTITY_TOO_LARGE,
     refused.UnsupportedTypeError.code: status.HTTP_415_UNSUPPORTED_MEDIA_TYPE,
@@ -28,6 +29,8 @@ INTAKE_STATUS: Final[dict[str, int]] = {
     refused.DecoderUnavailableError.code: status.HTTP_503_SERVICE_UNAVAILABLE,
     refused.QuotaExceededError.code: status.HTTP_429_TOO_MANY_REQUESTS,
     refused.TooManyPendingError.code: status.HTTP_429_TOO_MANY_REQUESTS,
+    refused.TooManyRefusedError.code: status.HTTP_429_TOO_MANY_REQUESTS,
+    refused.TooManyFilesError.code: status.HTTP_413_REQUEST_ENTITY_TOO_LARGE,
     refused.IdempotencyConflictError.code: status.HTTP_409_CONFLICT,
     refused.IdempotencyKeyTooLongError.code: status.HTTP_400_BAD_REQUEST,
 }
@@ -77,6 +80,8 @@ def problem_body(http_status: int, code: str, detail: str, **extra: Any) -> dict
 def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response:
     """Turn whatever a view raised into a problem."""
     set_rollback()
+    if isinstance(error, TooManyFilesSent):
+        error = refused.TooManyFilesError(limit=settings.DATA_UPLOAD_MAX_NUMBER_FILES)
     if isinstance(error, refused.IntakeError):
         return _intake(error)
     if isinstance(error, Http404):

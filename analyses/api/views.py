@@ -83,6 +83,7 @@ class AnalysisList(AnalysesOfThePerson):
             202: AnalysisSerializer,
             400: PROBLEM,
             401: PROBLEM,
+            403: PROBLEM,
             409: PROBLEM,
             413: PROBLEM,
             415: PROBLEM,

@@ -12,6 +12,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.http import require_http_methods
 
 from accounts.care.models import CareRelationship
+from analyses import denials
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -40,18 +41,21 @@ def clinical(*methods: str) -> Callable[[View[P]], View[P]]:
 def patient_asked_for(request: HttpRequest) -> User:
     """Return whose record a list shows: the person's own, or the one that `?patient=` names.
 
-    Raises `Http404` unless that patient shares with the person now.
+    Raises `Http404` unless that patient shares with the person now; the refusal stands in the
+    trail where there is such a person.
     """
     asked = request.GET.get("patient", "")
     user = person(request)
     if asked in {"", str(user.pk)}:
         return user
     try:
-        grants = CareRelationship.objects.granting(user).filter(patient_id=uuid.UUID(asked))
+        patient_id = uuid.UUID(asked)
     except ValueError as error:
         raise Http404 from error
+    grants = CareRelationship.objects.granting(user).filter(patient_id=patient_id)
     grant = grants.select_related("patient").first()
     if grant is None:
+        denials.note_record(user, patient_id)
         raise Http404
     return grant.patient
 

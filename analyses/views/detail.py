@@ -67,6 +67,7 @@ def progress(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     to stop asking.
     """
     analysis = _visible(request, pk)
+    trace.followed(person(request), analysis)
     if analysis.is_terminal:
         response = HttpResponse(status=POLLING_ENDS)
         response["HX-Redirect"] = reverse("analyses:detail", args=[analysis.pk])
@@ -86,6 +87,7 @@ def heatmap(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         raise Http404
     if opinion_comes_first(person(request), analysis):
         raise Http404
+    trace.opened(person(request), analysis)
     png = heatmaps.render(analysis.result.heatmap, width=analysis.width, height=analysis.height)
     return HttpResponse(png, content_type="image/png")
 

@@ -53,7 +53,7 @@ def history(request: HttpRequest) -> HttpResponse:
     page = Paginator(found.select_related("result", "lesion", "owner"), PAGE_SIZE).get_page(
         request.GET.get("page")
     )
-    trace.listed(user, [analysis.owner_id for analysis in page.object_list])
+    trace.listed(user, [patient.pk])
     compact = request.GET.get("density") == "compact"
     return render(
         request,

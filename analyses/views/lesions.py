@@ -39,7 +39,7 @@ def lesions(request: HttpRequest) -> HttpResponse:
     for one in entries(visible.filter(lesion__isnull=False), withheld=withheld_from(user)):
         latest.setdefault(one.analysis.lesion_id, one)
     rows = [(lesion, latest.get(lesion.pk)) for lesion in found]
-    trace.listed(user, [lesion.owner_id for lesion, _entry in rows])
+    trace.listed(user, [patient.pk])
     named = None if patient == user else patient
     return render(request, "analyses/lesions.html", {"rows": rows, "patient": named})
 

@@ -9,10 +9,10 @@ from allauth.account.internal.flows.reauthentication import (
     is_reauthentication_required,
     suspend_request,
 )
+from allauth.core.exceptions import ReauthenticationRequired
 from allauth.core.internal import ratelimit
 from django.conf import settings
 from django.contrib import messages
-from django.db import transaction
 from django.http import Http404, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -49,7 +49,7 @@ def privacy(request: HttpRequest) -> HttpResponse:
         "analyses/privacy/privacy.html",
         {
             "consents": user.consents.all(),
-            "withdrawn": consents.has_withdrawn(user),
+            "standing": consents.standing(user).value,
             "analyses": Analysis.objects.filter(owner=user).count(),
             "held": Analysis.objects.filter(owner=user, held_until__isnull=False).count(),
             "retention_time": _spelled(settings.RETENTION_DAYS),
@@ -59,9 +59,19 @@ def privacy(request: HttpRequest) -> HttpResponse:
     )
 
 
-@private(methods=("POST",))
+@private(methods=READ_AND_POST)
 def export(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
-    """Stream everything about the person as one ZIP."""
+    """Ask who it is, if that is a while ago; POST streams everything about the person as one ZIP.
+
+    A POST that comes too late is sent to the page first: an answer to the password is no place for
+    a file.
+    """
+    if is_reauthentication_required(request, app="dermai"):
+        if request.method == "POST":
+            return redirect("analyses:export_record")
+        raise ReauthenticationRequired
+    if request.method != "POST":
+        return render(request, "analyses/privacy/export.html")
     if not _allowed(request, "export_record"):
         messages.error(request, _("You have taken your record several times. Try in an hour."))
         return redirect("analyses:privacy")
@@ -98,7 +108,8 @@ def delete_lesion(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     user = person(request)
     lesion = get_object_or_404(Lesion, pk=pk, owner=user)
     if request.method != "POST":
-        context = {"lesion": lesion, "count": Analysis.objects.filter(lesion=lesion).count()}
+        own = Analysis.objects.filter(lesion=lesion, owner=user)
+        context = {"lesion": lesion, "count": own.count()}
         return render(request, "analyses/privacy/delete_lesion.html", context)
     try:
         erasure.delete_lesion(lesion_id=pk, by=user)
@@ -106,32 +117,6 @@ def delete_lesion(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         raise Http404 from error
     messages.success(request, _("The lesion and its analyses have been deleted."))
     return redirect("analyses:lesions")
-
-
-@private(methods=READ_AND_POST)
-def consent(request: HttpRequest) -> HttpResponse:
-    """Explain what withdrawing means; POST withdraws, or gives the consent anew."""
-    user = person(request)
-    if request.method != "POST":
-        context = {
-            "withdrawn": consents.has_withdrawn(user),
-            "label": consents.HEALTH_DATA_LABEL,
-            "hint": consents.HEALTH_DATA_HINT,
-        }
-        return render(request, "analyses/privacy/consent.html", context)
-    if request.POST.get("act") == "give":
-        with transaction.atomic():
-            if consents.has_withdrawn(user):
-                consents.give_health_data_consent(user)
-        messages.success(request, _("You gave your consent. You can send photos again."))
-        return redirect("analyses:privacy")
-    if request.POST.get("act") != "withdraw":
-        return redirect("analyses:consent")
-    erasure.withdraw_consent(user)
-    messages.success(
-        request, _("Your consent is withdrawn. Nothing new is processed, kept back or shared.")
-    )
-    return redirect("analyses:erase")
 
 
 @private(methods=READ_AND_POST)

@@ -52,7 +52,6 @@ def review(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     analysis = _reviewable(request, pk)
     own = reviews.own_review(user, analysis)
     if request.method != "POST":
-        trace.opened(user, analysis)
         return _page(request, analysis, ReviewForm.of(own) if own else ReviewForm())
     form = ReviewForm(request.POST)
     if not form.is_valid():
@@ -115,6 +114,8 @@ def _page(
     request: HttpRequest, analysis: Analysis, form: ReviewForm, status: int = HTTPStatus.OK
 ) -> HttpResponse:
     user = person(request)
+    # Here, because every way to the case ends here: a refused answer shows it as well.
+    trace.opened(user, analysis)
     hidden = reviews.opinion_comes_first(user, analysis)
     own = reviews.own_review(user, analysis)
     context: dict[str, Any] = {

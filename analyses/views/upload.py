@@ -15,12 +15,14 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from accounts.consent import has_consented
 from analyses import intake, wording
 from analyses.answers import human_help
 from analyses.exceptions import MEGABYTE, IntakeError
 from analyses.forms import NEW_LESION, UploadForm
 from analyses.models import Analysis, HoldKind, Lesion
 from analyses.views.access import clinical, person
+from analyses.views.consent import ask_first
 
 if TYPE_CHECKING:
     from django.core.files.uploadedfile import UploadedFile
@@ -41,13 +43,20 @@ def upload(request: HttpRequest) -> HttpResponse:
     """Show the form; take the photos. A bad file never fails the others.
 
     A script asks with `Accept: application/json` and sends one file a request; it is answered 201
-    with the analysis' address, or 422 with what was wrong.
+    with the analysis' address, or 422 with what was wrong. Who has not agreed to the processing is
+    asked for that first.
     """
     owner = person(request)
+    by_script = request.headers.get("Accept", "").startswith("application/json")
+    if not has_consented(owner) and not by_script:
+        return ask_first(request)
     if request.method != "POST":
         return _page(request, UploadForm(owner=owner, initial=_initial(request, owner)))
+    return _take(request, owner, by_script=by_script)
+
+
+def _take(request: HttpRequest, owner: User, *, by_script: bool) -> HttpResponse:
     form = UploadForm(request.POST, request.FILES, owner=owner)
-    by_script = request.headers.get("Accept", "").startswith("application/json")
     if not form.is_valid():
         if by_script:
             return _refusal(" ".join(str(e) for found in form.errors.values() for e in found))
@@ -55,7 +64,8 @@ def upload(request: HttpRequest) -> HttpResponse:
     accepted, refused = _submit_all(owner, form)
     if by_script:
         if refused:
-            return _refusal(refused[0].error.message, code=refused[0].error.code)
+            error = refused[0].error
+            return _with_wait(_refusal(error.message, code=error.code), refused)
         analysis = accepted[0]
         return JsonResponse(
             {"id": str(analysis.pk), "url": reverse("analyses:detail", args=[analysis.pk])},
@@ -92,7 +102,8 @@ def _submit_all(owner: User, form: UploadForm) -> tuple[list[Analysis], list[Ref
         new, _created = Lesion.objects.get_or_create(
             owner=owner, name=name, defaults={"body_site": data["body_site"]}
         )
-        Analysis.objects.filter(pk__in=[a.pk for a in accepted]).update(lesion=new)
+        ids = [analysis.pk for analysis in accepted]
+        Analysis.objects.filter(pk__in=ids, owner=owner).update(lesion=new)
     return accepted, refused
 
 
@@ -108,7 +119,8 @@ def _answer(
         else:
             form.add_error("image", f"{bad.name}: {bad.error.message}")
     if not accepted:
-        return _page(request, form, status=HTTPStatus.UNPROCESSABLE_ENTITY)
+        page = _page(request, form, status=HTTPStatus.UNPROCESSABLE_ENTITY)
+        return _with_wait(page, refused)
     if len(accepted) == 1:
         return redirect("analyses:detail", accepted[0].pk)
     messages.success(request, _accepted_words(form, len(accepted)))
@@ -151,6 +163,15 @@ def _page(request: HttpRequest, form: UploadForm, status: int = HTTPStatus.OK) -
         "human": human_help(person(request)),
     }
     return render(request, "analyses/upload.html", context, status=status)
+
+
+def _with_wait(answer: HttpResponse, refused: list[Refused]) -> HttpResponse:
+    """Say by status and header, too, where it was one file too many for now."""
+    waits = [one.error.retry_after for one in refused if one.error.retry_after is not None]
+    if waits:
+        answer.status_code = HTTPStatus.TOO_MANY_REQUESTS
+        answer["Retry-After"] = str(max(waits))
+    return answer
 
 
 def _refusal(message: str, code: str = "invalid") -> JsonResponse:

@@ -5,7 +5,13 @@ a natural frequency ("about 6 in 100") belongs. `tests/analyses_pages` holds the
 """
 
 from analyses.wording.consents import HOLD_CHOICES, HOLD_WORDING_VERSION, HoldChoice
-from analyses.wording.frequency import in_hundred, of_opinions, per_hundred, short_in_hundred
+from analyses.wording.frequency import (
+    decimal,
+    in_hundred,
+    of_opinions,
+    per_hundred,
+    short_in_hundred,
+)
 from analyses.wording.outcomes import (
     ABCDE,
     ALWAYS_SEE_A_DOCTOR,
@@ -44,6 +50,7 @@ __all__ = [
     "Outcome",
     "Refusal",
     "Warnings",
+    "decimal",
     "failure_of",
     "gate_name",
     "in_hundred",

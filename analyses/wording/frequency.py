@@ -1,7 +1,11 @@
-"""Probabilities as natural frequencies: people read "about 6 in 100" better than "6.2%"."""
+"""Probabilities as natural frequencies: people read "about 6 in 100" better than "6.2%".
+
+And other numbers as the language writes them.
+"""
 
 from __future__ import annotations
 
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -40,3 +44,8 @@ def of_opinions(count: int, total: int) -> str:
         "count": count,
         "total": total,
     }
+
+
+def decimal(value: float, places: int) -> str:
+    """Return a number as the language writes it, rounded: `number_format` alone cuts it off."""
+    return number_format(round(value, places) + 0.0, places)  # + 0.0: no minus before a zero

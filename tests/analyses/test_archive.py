@@ -13,7 +13,6 @@ from PIL import Image
 
 from accounts.audit.chain import record
 from accounts.audit.models import Action
-from accounts.consent import give_health_data_consent
 from accounts.tokens import issue
 from analyses import archive, reviews, trace
 from analyses.models import Advice, Analysis, Lesion, Opinion
@@ -21,6 +20,8 @@ from tests.cases import make_case, make_ended
 from tests.factories import make_lesion, make_user
 
 if TYPE_CHECKING:
+    from pytest_django import DjangoCaptureOnCommitCallbacks
+
     from accounts.models import User
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("image_store")]
@@ -36,20 +37,22 @@ def read(user: User, name: str) -> Any:
     return json.loads(opened(user).read(name))
 
 
-def test_everything_about_the_person_is_in_it() -> None:
+def test_everything_about_the_person_is_in_it(
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+) -> None:
     case = make_case()
-    give_health_data_consent(case.alice)
     issue(case.alice)
     lesion = make_lesion(case.alice, "Left calf")
     Analysis.objects.filter(pk=case.analysis.pk).update(lesion=lesion)
     trace.opened(case.bob, case.analysis)
-    reviews.write(
-        analysis_id=case.analysis.pk,
-        author=case.bob,
-        opinion=Opinion.BENIGN,
-        advice=Advice.WATCH,
-        note="See you",
-    )
+    with django_capture_on_commit_callbacks(execute=True):
+        reviews.write(
+            analysis_id=case.analysis.pk,
+            author=case.bob,
+            opinion=Opinion.BENIGN,
+            advice=Advice.WATCH,
+            note="See you",
+        )
     account = read(case.alice, "account.json")
     assert account["email"] == case.alice.email
     assert account["consents"][0]["kind"] == "health_data"

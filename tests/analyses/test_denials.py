@@ -6,6 +6,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 import pytest
+from allauth.mfa.models import Authenticator
 from django.urls import reverse
 
 from accounts.audit.models import Action, AuditEvent
@@ -81,3 +82,20 @@ def test_deleting_what_one_may_only_read_is_noted_and_reading_it_is_not(client: 
     assert denials() == []
     assert client.post(address).status_code == 404
     assert denials() == [("analysis", str(case.analysis.pk))]
+
+
+@pytest.mark.parametrize("act", ["edit", "remove"])
+def test_anothers_passkey_is_a_denial_and_a_number_of_nobody_is_none(
+    client: Client, act: str
+) -> None:
+    case = make_case()
+    webauthn = Authenticator.Type.WEBAUTHN
+    [passkey] = Authenticator.objects.bulk_create(
+        [Authenticator(user=case.alice, type=webauthn, data={"name": "drawn"})]
+    )
+    client.force_login(make_user("mallory"))
+    for number in (passkey.pk, passkey.pk + 1):
+        answer = client.get(reverse(f"mfa_{act}_webauthn", args=[number]))
+        assert answer.status_code == 404
+    assert denials() == [("passkey", str(passkey.pk))]
+    assert AuditEvent.objects.get(action=Action.DENIED).subject_id == case.alice.pk

@@ -1,15 +1,14 @@
-"""Erasure: what goes, what stays, and that a restored backup forgets it again."""
+"""Erasure: what goes with whom, and what stays."""
 
 from __future__ import annotations
 
-import io
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
-from django.core.management import CommandError, call_command
+from django.urls import reverse
 
 from accounts import consent
 from accounts.audit.chain import verify
@@ -18,8 +17,8 @@ from accounts.care.models import CareRelationship
 from accounts.models import ApiToken, Consent, User
 from accounts.people import LastAdminError
 from accounts.tokens import issue
-from analyses import erasure, reviews, storage, tombstones
-from analyses.exceptions import ConsentWithdrawnError
+from analyses import erasure, reviews, storage
+from analyses.exceptions import ConsentMissingError
 from analyses.models import (
     Advice,
     Analysis,
@@ -37,9 +36,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pytest_django
+    from django.test import Client
     from pytest_django import DjangoCaptureOnCommitCallbacks
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("image_store")]
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.usefixtures("image_store", "inference_queue"),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -94,7 +97,6 @@ def test_erasing_an_account_leaves_nothing_of_the_person_but_a_number(
         other = make_ended(case.bob)
         make_analysis(case.alice)  # still waiting
     make_lesion(case.alice)
-    consent.give_health_data_consent(case.alice)
     issue(case.alice)
     reviews.write(
         analysis_id=case.analysis.pk, author=case.bob, opinion=Opinion.BENIGN, advice=Advice.WATCH
@@ -112,7 +114,8 @@ def test_erasing_an_account_leaves_nothing_of_the_person_but_a_number(
     assert not User.objects.filter(pk=pk).exists()
     assert list(Analysis.objects.all()) == [other]
     assert list(Result.objects.all()) == [other.result]
-    for model in (Lesion, Review, CareRelationship, Consent, ApiToken, DeletionEvent, LogEntry):
+    assert not Consent.objects.filter(user_id=pk).exists()
+    for model in (Lesion, Review, CareRelationship, ApiToken, DeletionEvent, LogEntry):
         left = model.objects.all()  # type: ignore[attr-defined]
         assert [row for row in left if getattr(row, "analysis_id", None) != other.pk] == []
     assert {image_id for image_id, _written in storage.stored()} == set()
@@ -143,57 +146,20 @@ def test_the_last_administrator_cannot_vanish() -> None:
     assert not User.objects.filter(email="root@example.org").exists()
 
 
-def test_a_restored_backup_forgets_again_what_was_erased(
-    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks, erasure_log: Path
-) -> None:
-    alice, mallory = make_user("alice"), make_user("mallory")
-    lesion = make_lesion(mallory)
-    in_lesion, single = make_ended(mallory, lesion=lesion), make_ended(mallory)
-    kept = make_ended(mallory)
-    ids = (alice.pk, lesion.pk, single.pk)
-    with django_capture_on_commit_callbacks(execute=True):
-        erasure.erase_account(alice)
-        erasure.delete_lesion(lesion_id=lesion.pk, by=mallory)
-        erasure.delete_analysis(analysis_id=single.pk, by=mallory)
-    # The backup: the records are there again, and its table knows of no erasure.
-    Tombstone.objects.all().delete()
-    User.objects.create(pk=ids[0], email="alice@example.org")
-    Lesion.objects.create(pk=ids[1], owner=mallory, name="back")
-    for pk, of in ((in_lesion.pk, ids[1]), (ids[2], None)):
-        Analysis.objects.create(
-            pk=pk, owner=mallory, lesion_id=of, sha256="0" * 64, width=9, height=9, image_key=b"k"
-        )
-    out = io.StringIO()
-    call_command("replay_erasures", stdout=out)
-    assert "4 tombstones read; erased again: 1 accounts, 1 lesions, 1 analyses." in out.getvalue()
-    assert list(Analysis.objects.all()) == [kept]
-    assert list(User.objects.all()) == [mallory]
-    assert Tombstone.objects.count() == 4
-    out = io.StringIO()
-    call_command("replay_erasures", stdout=out)
-    assert "erased again: 0 accounts, 0 lesions, 0 analyses." in out.getvalue()
-    assert tombstones.missing_in_file() == []
-
-
-def test_a_broken_or_absent_file_of_tombstones_is_named(erasure_log: Path, tmp_path: Path) -> None:
-    erasure_log.write_text('{"kind": "account"}\n')
-    with pytest.raises(CommandError, match="line 1, is no tombstone"):
-        call_command("replay_erasures")
-    erasure_log.unlink()
-    with pytest.raises(CommandError, match="There is no file"):
-        call_command("replay_erasures", str(tmp_path / "absent.log"))
-
-
-def test_the_file_of_tombstones_is_private_and_only_grows(
-    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks, erasure_log: Path
+def test_deleting_a_lesion_twice_at_one_moment_is_not_found_the_second_time(
+    client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alice = make_user("alice")
-    first, second = make_ended(alice), make_ended(alice)
-    for analysis in (first, second):
-        with django_capture_on_commit_callbacks(execute=True):
-            erasure.delete_analysis(analysis_id=analysis.pk, by=alice)
-    assert len(erasure_log.read_text().splitlines()) == 2
-    assert erasure_log.stat().st_mode & 0o777 == 0o600
+    lesion = make_lesion(alice)
+    client.force_login(alice)
+    delete = erasure.delete_lesion
+
+    def too_late(**given: Any) -> int:
+        delete(lesion_id=lesion.pk, by=alice)
+        return delete(**given)
+
+    monkeypatch.setattr(erasure, "delete_lesion", too_late)
+    assert client.delete(reverse("api-lesion", args=[lesion.pk])).status_code == 404
 
 
 def test_withdrawing_the_consent_stops_processing_holding_and_sharing(
@@ -203,30 +169,17 @@ def test_withdrawing_the_consent_stops_processing_holding_and_sharing(
         case = make_case()
         waiting = make_analysis(case.alice)
         done = make_ended(case.alice)
-    consent.give_health_data_consent(case.alice)
     assert len(list(storage.stored())) == 2
     with django_capture_on_commit_callbacks(execute=True):
         erasure.withdraw_consent(case.alice)
-    assert consent.has_withdrawn(case.alice)
+    assert consent.standing(case.alice) is consent.Standing.WITHDRAWN
     assert not Analysis.objects.filter(pk=waiting.pk).exists()
     assert Analysis.objects.filter(pk=done.pk).exists()
     case.analysis.refresh_from_db()
     assert case.analysis.image_key is None
     assert not list(storage.stored())
     assert not CareRelationship.objects.granting(case.bob).exists()
-    with pytest.raises(ConsentWithdrawnError):
+    with pytest.raises(ConsentMissingError):
         make_analysis(case.alice)
     actions = set(AuditEvent.objects.values_list("action", flat=True))
     assert {Action.CONSENT_WITHDRAWN, Action.UNSHARED, Action.DELETED} <= actions
-
-
-def test_the_consent_can_be_given_again() -> None:
-    alice = make_user("alice")
-    consent.give_health_data_consent(alice)
-    erasure.withdraw_consent(alice)
-    consent.give_health_data_consent(alice)
-    assert make_analysis(alice).pk
-
-
-def test_somebody_who_was_never_asked_has_withdrawn_nothing() -> None:
-    assert not consent.has_withdrawn(make_user("invited"))

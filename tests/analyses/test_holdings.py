@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 import uuid
 from dataclasses import asdict
 from datetime import timedelta
@@ -13,13 +14,15 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
-from analyses import retention, storage
+from analyses import purging, retention, storage
 from analyses.holdings import take_stock
-from analyses.models import Analysis, Result, Tombstone
+from analyses.models import Analysis, DeletionEvent, Result, Tombstone
 from tests.cases import make_case, make_ended
 from tests.factories import make_analysis, make_user
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
     from pathlib import Path
 
     import pytest_django
@@ -79,6 +82,60 @@ def test_each_leftover_is_counted() -> None:
     assert leftovers()["results_without_analysis"] == 1
     Tombstone.objects.create(kind="account", digest="0" * 64)
     assert leftovers()["tombstones_not_in_the_file"] == 1
+
+
+def test_an_upload_while_the_stock_is_taken_lacks_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its file was stored after the files were listed, and its row before the rows are."""
+    alice = make_user()
+    stored = storage.stored
+
+    def listed_too_early() -> Iterator[tuple[uuid.UUID, datetime]]:
+        found = list(stored())
+        make_analysis(alice)
+        return iter(found)
+
+    monkeypatch.setattr(storage, "stored", listed_too_early)
+    assert leftovers() == {}
+
+
+def test_a_picture_deleted_while_the_stock_is_taken_is_no_orphan(
+    monkeypatch: pytest.MonkeyPatch,
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+) -> None:
+    case = make_case()
+    stored = storage.stored
+
+    def listed_too_early() -> Iterator[tuple[uuid.UUID, datetime]]:
+        found = list(stored())
+        purging.purge(case.analysis, DeletionEvent.Reason.HOLD_ENDED)
+        return iter(found)
+
+    monkeypatch.setattr(storage, "stored", listed_too_early)
+    assert leftovers() == {}
+
+
+def test_a_half_that_a_killed_process_left_is_counted(image_store: Path) -> None:
+    draft = image_store / f"{uuid.uuid4()}.sealed.0123abcd.part"
+    draft.write_bytes(b"half")
+    assert leftovers() == {"unfinished_files": 1}
+    storage.delete_drafts(older_than=timezone.now() + timedelta(seconds=5))
+    assert leftovers() == {}
+
+
+def test_what_another_host_wrote_to_its_file_is_not_left_over_here() -> None:
+    Tombstone.objects.create(kind="account", digest="0" * 64, filed_at=timezone.now())
+    assert leftovers() == {}
+    Tombstone.objects.update(filed_at=None)
+    assert leftovers() == {"tombstones_not_in_the_file": 1}
+
+
+def test_what_is_gone_a_moment_later_is_not_reported() -> None:
+    orphan = uuid.uuid4()
+    storage.put(orphan, b"about to go")
+    gone = threading.Timer(0.3, storage.delete, [orphan])
+    gone.start()
+    call_command("privacy_report", stdout=io.StringIO())
+    gone.join()
 
 
 def test_the_command_ends_with_one_where_something_is_left_over() -> None:

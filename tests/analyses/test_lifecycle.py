@@ -187,7 +187,7 @@ def test_another_analyses_picture_does_not_open(image_store: Path) -> None:
 
 
 def test_erasing_an_analysis_takes_its_picture_and_result_with_it(image_store: Path) -> None:
-    waiting, claim = make_analysis(), claimed()
+    claim, waiting = claimed(), make_analysis()
     lifecycle.record(claim, make_verdict())
     Analysis.objects.all().delete()
     assert Result.objects.count() == 0

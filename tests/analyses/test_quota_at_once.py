@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import threading
+import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 from django.db import connection
 from pytest_django.fixtures import Settings
 
-from analyses import decoding
+from analyses import images
 from analyses.exceptions import IntakeError, QuotaExceededError, TooManyPendingError
-from analyses.imaging import DecodedImage
 from analyses.models import Analysis
 from tests.factories import make_analysis, make_user
 
@@ -28,15 +29,14 @@ WAITS = 60  # s
 @pytest.fixture
 def _side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let everybody be past the first look at the limits before anybody stores."""
-    decode = decoding.decode
+    keep = images.keep
     all_here = threading.Barrier(AT_ONCE)
 
-    def decode_then_wait(data: bytes) -> DecodedImage:
-        decoded = decode(data)
+    def wait_then_keep(analysis_id: uuid.UUID, pixels: np.ndarray) -> bytes:
         all_here.wait(WAITS)
-        return decoded
+        return keep(analysis_id, pixels)
 
-    monkeypatch.setattr(decoding, "decode", decode_then_wait)
+    monkeypatch.setattr(images, "keep", wait_then_keep)
 
 
 def at_once(send: Callable[[], Analysis]) -> list[Analysis | IntakeError]:

@@ -175,17 +175,18 @@ def test_files_without_a_row_are_deleted_once_they_are_old(image_store: Path) ->
 
 
 def test_the_place_in_the_queue_and_the_expected_time() -> None:
-    from analyses.selectors import expected_seconds, queue_position
+    from analyses.selectors import expected_seconds
+    from analyses.turns import position
 
     first, second = make_analysis(), make_analysis()
-    assert (queue_position(first), queue_position(second)) == (1, 2)
+    assert (position(first), position(second)) == (1, 2)
     assert expected_seconds(first) is None
     claim = lifecycle.claim(first.id)
     assert claim is not None
     Analysis.objects.filter(id=first.id).update(claimed_at=timezone.now() - timedelta(seconds=8))
     lifecycle.record(claim, make_verdict())
     first.refresh_from_db()
-    assert (queue_position(first), queue_position(second)) == (0, 1)
+    assert (position(first), position(second)) == (0, 1)
     assert expected_seconds(first) == 0
     assert expected_seconds(second) == pytest.approx(8, abs=1)
     third = make_analysis()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.test import Client
 from django.urls import reverse
@@ -12,6 +14,7 @@ from analyses.progress import progress_of
 from inference_worker.verdict import Category, Stage
 from tests.analyses_pages.conftest import Open
 from tests.analyses_pages.markup import Document
+from tests.factories import make_user
 from tests.states import make_result, make_state
 
 SECOND = 1 / 86400  # days
@@ -31,9 +34,12 @@ def test_each_stage_is_numbered_of_five(alice: User, see: Open, number: int, sta
     assert page.title == "Analysis · Being analysed · DermAI"
 
 
-def test_the_queue_position_counts_those_before(alice: User, bob: User, see: Open) -> None:
-    make_state(bob, Status.QUEUED, age_days=2 * SECOND)
-    make_state(bob, Status.QUEUED, age_days=1 * SECOND)
+def test_the_queue_position_counts_one_photo_of_each_person_before(
+    alice: User, bob: User, see: Open
+) -> None:
+    for age in (3, 2):
+        make_state(bob, Status.QUEUED, age_days=age * SECOND)
+    make_state(make_user("eve"), Status.QUEUED, age_days=1 * SECOND)
     mine = make_state(alice, Status.QUEUED)
 
     assert "2 photos are before it." in see(reverse("analyses:detail", args=[mine.pk])).text
@@ -62,6 +68,18 @@ def test_the_state_is_announced_in_one_sentence(alice: User, see: Open) -> None:
     announced = [e for e in page.all("p") if e.attributes.get("id") == "progress-now"]
     assert [e.attributes["role"] for e in announced] == ["status"]
     assert announced[0].text == "Being analysed Step 4 of 5: Asking the five models"
+
+
+def test_the_page_asks_often_enough_to_show_an_end_within_a_second(alice: User, see: Open) -> None:
+    """What the interval leaves of a second is for the answer, and for the page with the result."""
+    analysis = make_state(alice, Status.RUNNING)
+
+    page = see(reverse("analyses:detail", args=[analysis.pk]))
+
+    (asks,) = (e for e in page.all("div") if "hx-trigger" in e.attributes)
+    every = re.fullmatch(r"every (\d+)ms", asks.attributes["hx-trigger"])
+    assert every is not None
+    assert int(every[1]) <= 750
 
 
 def test_without_scripts_a_link_looks_again(alice: User, see: Open) -> None:

@@ -73,6 +73,8 @@ def bombs() -> Iterator[Attack]:
             "truncated",
         )
     yield attack("WebP of 268 MP by its header", "webp", _resized_webp(), "too_many_pixels")
+    yield attack("HEIC of 36 MP by its header", "heic", _resized_heic(6_000), "too_many_pixels")
+    yield attack("HEIC of 3,600 MP by its header", "heic", _resized_heic(60_000), "too_many_pixels")
     yield attack("TIFF of 3,600 MP by its tags", "tiff", _resized_tiff(60_000), "too_many_pixels")
     yield attack("TIFF of 25 MP with one strip", "tiff", _resized_tiff(4_999), "truncated")
     yield attack("JPEG of 4,225 MP by its header", "jpg", _resized_jpeg(65_000), "too_many_pixels")
@@ -273,12 +275,12 @@ def odd() -> Iterator[Attack]:
     )
 
 
-def oriented(orientation: int) -> Attack:
+def oriented(orientation: int, extension: str = "jpg") -> Attack:
     """Return a photo that is upright only if its EXIF is obeyed; it holds a place, too."""
     exif = _exif(comment=MARK)
     exif[0x0112] = orientation
-    content = images.encode(images.lesion(200, 120), exif=exif)
-    return attack(f"orientation {orientation}", "jpg", content, ACCEPTED)
+    content = images.encode(images.lesion(200, 120), KINDS[extension], exif=exif.tobytes())
+    return attack(f"orientation {orientation}", extension, content, ACCEPTED)
 
 
 def png(width: int, height: int, data: bytes, *, before: bytes = b"") -> bytes:
@@ -313,6 +315,13 @@ def _resized_webp() -> bytes:
     at = content.index(b"VP8L") + 9
     (bits,) = struct.unpack_from("<I", content, at)
     struct.pack_into("<I", content, at, bits | 0x0FFF_FFFF)  # 14 bits of width, 14 of height
+    return bytes(content)
+
+
+def _resized_heic(side: int) -> bytes:
+    content = bytearray(images.encode(images.lesion(160, 120), "HEIF"))
+    at = content.index(b"ispe") + 8  # after the box's version and flags
+    struct.pack_into(">II", content, at, side, side)
     return bytes(content)
 
 

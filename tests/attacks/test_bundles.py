@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import pickle
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +35,15 @@ EVIL_NAMES = (
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tiny.write(tmp_path / "bundle", members=1)
+
+
+def zip_slip(path: Path) -> Path:
+    """Write an archive whose members would land beside and above where it is unpacked."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("../../evil.py", "raise SystemExit")
+        archive.writestr(str(path.parent / "evil.py"), "raise SystemExit")
+        archive.writestr("bundle.json", "{}")
+    return path
 
 
 def rewrite(folder: Path, change: Callable[[dict], None]) -> None:
@@ -74,6 +84,29 @@ def test_a_link_out_of_the_folder_is_not_followed(folder: Path, tmp_path: Path) 
     weights.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(bundle.OutsideFolderError):
         bundle.load(folder)
+
+
+@pytest.mark.parametrize("name", ["bundle.zip", "bundle"])
+def test_an_archive_in_the_place_of_a_folder_is_never_unpacked(tmp_path: Path, name: str) -> None:
+    """A bundle is a folder: what paths an archive holds does not matter, because none is opened."""
+    (tmp_path / "in").mkdir()
+    archive = zip_slip(tmp_path / "in" / name)
+    before = sorted(tmp_path.rglob("*"))
+    for use in (bundle.load, bundle.verify, bundle.verify_and_open, bundle.load_manifest):
+        with pytest.raises(bundle.MissingFileError, match=r"cannot read bundle\.json"):
+            use(archive)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_archive_among_the_weights_is_no_weights(folder: Path) -> None:
+    archive = zip_slip(folder / "member-0.safetensors").read_bytes()
+    with pytest.raises(bundle.ChangedFileError):
+        bundle.load(folder)
+    sha256 = bundle.hashlib.sha256(archive).hexdigest()
+    rewrite(folder, lambda found: found["classifier"]["members"][0].update(sha256=sha256))
+    with pytest.raises(bundle.WeightsError):
+        bundle.load(folder)
+    assert not (folder.parent.parent / "evil.py").exists()
 
 
 def test_weights_that_are_a_pickle_are_never_unpickled(folder: Path, tmp_path: Path) -> None:

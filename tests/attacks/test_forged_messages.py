@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -122,11 +123,37 @@ def test_no_message_harms_the_worker_or_what_it_is_there_for(
     assert "Received unregistered task" in worker.text()
 
 
+def test_no_broadcast_ends_a_worker_or_changes_how_it_works(worker: Worker) -> None:
+    """Celery's remote control would obey whoever can write to the broker."""
+    forged: list[tuple[str, dict[str, Any]]] = [
+        ("time_limit", {"task_name": queue.ANALYSE, "hard": 1, "soft": 1}),
+        ("rate_limit", {"task_name": queue.ANALYSE, "rate_limit": "1/h"}),
+        ("cancel_consumer", {"queue": "inference"}),
+        ("pool_shrink", {"n": 1}),
+        ("shutdown", {}),
+    ]
+    for command, arguments in forged:
+        app.control.broadcast(command, arguments=arguments)
+    assert app.control.ping(timeout=2) == []
+
+    honest = make_analysis()
+
+    def ended() -> Analysis | None:
+        assert worker.process.poll() is None, worker.text()[-3000:]
+        return Analysis.objects.filter(pk=honest.pk, status=Status.COMPLETED).first()
+
+    wait_until(ended, within=120, why="the honest analysis was never done")
+    time.sleep(2)  # a worker that obeys ends after its work
+    assert worker.process.poll() is None
+    assert "shutdown" not in worker.text().lower()
+
+
 def test_a_worker_is_told_to_take_json_and_nothing_else() -> None:
     assert app.conf.accept_content == ["json"]
     assert app.conf.task_serializer == "json"
     assert set(app.conf.worker_state_db or ()) == set()
     assert app.conf.result_backend is None
+    assert app.conf.worker_enable_remote_control is False
 
 
 def test_the_private_broker_listens_on_no_network_and_to_this_account_alone() -> None:

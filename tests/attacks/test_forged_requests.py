@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import time
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from allauth.account.internal.flows.login import AUTHENTICATION_METHODS_SESSION_KEY
 from django.forms.models import model_to_dict
 from django.test import Client
 from rest_framework.test import APIClient
 
-from accounts.models import User
-from analyses.models import Analysis, Lesion
+from accounts.care.models import CareRelationship
+from accounts.care.services import CARE_WORDING_VERSION
+from accounts.models import Role, User
+from analyses.models import Analysis, Lesion, Review
+from tests.cases import OPINION, make_case, make_ended
 from tests.factories import make_lesion, make_upload, make_user
 from tests.post import delivered
+
+if TYPE_CHECKING:
+    from pytest_django.fixtures import SettingsWrapper
 
 pytestmark = pytest.mark.django_db
 PASSWORD = "correct horse battery staple"
@@ -95,6 +103,73 @@ def test_the_forms_of_the_pages_take_none_either(image_store: object) -> None:
     assert (analysis.owner, analysis.status, analysis.held_until) == (alice, "QUEUED", None)
 
 
+def test_a_review_takes_none_of_its_rows_own_fields(image_store: object) -> None:
+    case = make_case()
+    others = make_ended(make_user())
+    forged = FORBIDDEN | {
+        "analysis": str(others.pk),
+        "author": str(case.charlie.pk),
+        "author_id": str(case.charlie.pk),
+        "author_name": "Somebody Else",
+        "blind": "",
+        "saw_photo": "",
+        "model_category": "melanoma",
+        "supersedes": "00000000-0000-4000-8000-000000000000",
+        "notified_at": "2020-01-01T00:00:00Z",
+        "notice_claimed_at": "2020-01-01T00:00:00Z",
+    }
+    client = Client()
+    client.force_login(case.bob)
+    before = row(case.analysis) | {"held_until": None, "image_key": None, "image_purged_at": None}
+    address = f"/analyses/{case.analysis.pk}/review/"
+    assert client.post(address, forged | OPINION).status_code == 302
+    written = Review.objects.get()
+    assert (written.analysis, written.author) == (case.analysis, case.bob)
+    assert (written.author_name, written.opinion) == (case.bob.name, OPINION["opinion"])
+    assert (written.blind, written.saw_photo, written.model_category) == (True, True, "suspicious")
+    assert (written.supersedes, written.notified_at, written.notice_claimed_at) == (None,) * 3
+    assert written.created_at.year > 2020
+    assert str(written.pk) != FORBIDDEN["id"]
+    # The photo's hold ends with the review; nothing else of the analysis changes.
+    after = row(case.analysis) | {"held_until": None, "image_key": None, "image_purged_at": None}
+    assert after == before
+
+
+def test_a_sharing_takes_none_of_its_rows_own_fields() -> None:
+    alice, bob, charlie = make_user(), *(make_user(role=Role.DERMATOLOGIST) for _ in range(2))
+    forged = FORBIDDEN | {
+        "patient": str(charlie.pk),
+        "patient_id": str(charlie.pk),
+        "dermatologist": str(charlie.pk),
+        "dermatologist_id": str(charlie.pk),
+        "wording_version": "mine",
+        "consented_at": "2020-01-01T00:00:00Z",
+        "revoked_at": "2020-01-01T00:00:00Z",
+    }
+    sent = {"reference": bob.email, "scope": "from_now_on", "consent": "on"}
+    client = recently_signed_in(alice)
+    assert client.post("/accounts/sharing/", forged | sent).status_code == 302
+    share = CareRelationship.objects.get()
+    assert (share.patient, share.dermatologist) == (alice, bob)
+    assert (share.scope, share.revoked_at) == ("from_now_on", None)
+    assert (share.wording_version, share.consented_at.year > 2020) == (CARE_WORDING_VERSION, True)
+    assert str(share.pk) != FORBIDDEN["id"]
+    # Nor does it end otherwise than by its own address.
+    client.post(f"/accounts/sharing/{share.pk}/", {"revoked_at": "2020-01-01"})
+    share.refresh_from_db()
+    assert share.revoked_at is None
+
+
+def recently_signed_in(user: User) -> Client:
+    """Sign in so that no page asks for the password once more."""
+    client = Client()
+    client.force_login(user)
+    session = client.session
+    session[AUTHENTICATION_METHODS_SESSION_KEY] = [{"method": "password", "at": time.time()}]
+    session.save()
+    return client
+
+
 def test_a_lesion_stays_its_owners_whatever_is_sent() -> None:
     alice, bob = make_user(), make_user()
     lesion = make_lesion(alice, "mine")
@@ -138,6 +213,23 @@ def test_no_header_puts_a_foreign_host_into_the_reset_mail(client: Client) -> No
     client.post("/accounts/password/reset/", {"email": "alice@example.org"}, headers=forged)
     [letter] = delivered()
     assert EVIL not in str(letter.message())
+
+
+@pytest.mark.parametrize("path", ["/accounts/password/reset/", "/accounts/signup/"])
+@pytest.mark.parametrize("email", ["alice@example.org", "nobody@example.org"])
+def test_links_in_mails_lead_to_the_public_address_whichever_host_was_named(
+    client: Client, settings: SettingsWrapper, path: str, email: str
+) -> None:
+    settings.ALLOWED_HOSTS = [".dermai.example"]
+    settings.PUBLIC_URL = "https://www.dermai.example"
+    settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+    make_user("alice", password=PASSWORD)
+    form = {"email": email, "password1": "a wholly new password", "health_data": "on"}
+    assert client.post(path, form, headers={"Host": "taken-over.dermai.example"}).status_code == 302
+    [letter] = delivered()
+    text = str(letter.message())
+    assert "taken-over" not in text
+    assert "https://www.dermai.example/accounts/" in text
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import zipfile
 
 import pytest
@@ -11,6 +12,7 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 from accounts.models import Role, User
+from analyses import export
 from analyses.models import Analysis, Lesion
 from tests.cases import OPINION, make_case
 from tests.factories import make_analysis, make_lesion, make_upload, make_user
@@ -119,6 +121,22 @@ def assert_no_formula(table: str, name: str) -> None:
     for cell in cells:
         number = cell.lstrip("-").replace(".", "", 1).isdecimal()
         assert number or not cell.lstrip(" ").startswith(STARTS), cell
+
+
+@pytest.mark.parametrize(
+    "name", ["a;=1+1", "a|@SUM(A1)", 'a;"=1+1"', "a; -1", "a,+1", "\uff1d1+1", "a\u00a0;=1"]
+)
+def test_a_formula_behind_another_countrys_separator_is_text_too(name: str) -> None:
+    """A spreadsheet in Spanish or Catalan ends a cell at the semicolon, not at the comma."""
+    kept = export.escaped(name)
+    assert kept.replace("'", "") == name
+    for cell in re.split(r"[;,|\t]", kept):
+        assert not cell.strip(' \u00a0"').startswith((*STARTS, "\uff1d")), kept
+
+
+@pytest.mark.parametrize("name", ["left arm, 2-3 mm", "a-b", "e=mc2", "a; b", "2026-11-21", ""])
+def test_plain_words_stay_as_they_are(name: str) -> None:
+    assert export.escaped(name) == name
 
 
 def test_a_name_with_a_line_break_or_a_zero_is_refused_or_kept_on_its_line() -> None:

@@ -28,6 +28,13 @@ page = client.get("/accounts/login/", secure=True)
 client.force_login(User.objects.create_user("a@example.org"))
 client.get("/accounts/profile/", secure=True)
 home = client.get("/", secure=True)
+csrf = client.cookies["__Host-csrftoken"].value
+sent = {"name": "A", "language": "ca", "csrfmiddlewaretoken": csrf}
+client.post("/accounts/profile/", sent, secure=True)
+told = client.get("/accounts/profile/", secure=True).content.decode()
+page_language = client.cookies["__Host-language"].value
+client.cookies["__Host-language"] = "es"
+client.post("/i18n/setlang/", {"language": "en", "csrfmiddlewaretoken": csrf}, secure=True)
 print(json.dumps({
     "plain": [plain.status_code, plain["Location"]],
     "hsts": page["Strict-Transport-Security"],
@@ -35,6 +42,8 @@ print(json.dumps({
     "foreign": client.get("/", secure=True, headers={"host": "evil.example"}).status_code,
     "debug": settings.DEBUG,
     "home": home.status_code,
+    "told": 'lang="ca"' in told and "Your profile has been saved." in told,
+    "languages": [page_language, client.cookies["__Host-language"].value],
 }))
 """
 
@@ -72,7 +81,13 @@ def test_production_speaks_tls_with_host_cookies(tmp_path: Path) -> None:
     assert found["foreign"] == 400
     assert found["home"] == 200
     assert found["debug"] is False
-    for name in ("__Host-sessionid", "__Host-csrftoken"):
+    assert found["told"], (
+        "the message of the request before, on a page in the language that it chose"
+    )
+    assert found["languages"] == ["ca", "en"]
+    expected = {"__Host-sessionid", "__Host-csrftoken", "__Host-language"}
+    assert set(found["cookies"]) - {"sessionid"} == expected
+    for name in expected:
         cookie = found["cookies"][name]
         assert cookie["secure"] is True
         assert cookie["httponly"] is True

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandParser
 from django.core.serializers.json import DjangoJSONEncoder
 
 from analyses.holdings import take_stock
+
+LOOK_AGAIN: Final = 1.0  # s
 
 
 class Command(BaseCommand):
@@ -25,6 +28,10 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Print the account, and end with 1 where something is left over."""
         holdings = take_stock()
+        if holdings.leftovers.total:
+            # A picture that is being deleted at this moment is gone a moment later.
+            time.sleep(LOOK_AGAIN)
+            holdings = take_stock()
         if options["json"]:
             self.stdout.write(json.dumps(asdict(holdings), cls=DjangoJSONEncoder, indent=2))
         else:

@@ -1,4 +1,4 @@
-"""`manage.py replay_erasures`: after restoring a backup, erase again what was erased since."""
+"""`manage.py replay_erasures`: after restoring a backup, erase and end again what was since."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from analyses.models import Tombstone
 class Command(BaseCommand):
     """Erase what the tombstones of the table and of the files name."""
 
-    help = "Erase again, after a restore, every record that a tombstone names."
+    help = "Erase or end again, after a restore, whatever a tombstone names."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Take files of other hosts besides this one's."""
@@ -38,6 +38,9 @@ class Command(BaseCommand):
                 raise CommandError(str(error)) from error
         erased = erasure.replay(stones)
         tombstones.complete_file()
-        names = {"account": "accounts", "lesion": "lesions", "analysis": "analyses"}
-        counts = ", ".join(f"{erased[kind]} {name}" for kind, name in names.items())
+        gone = {"account": "accounts", "lesion": "lesions", "analysis": "analyses"}
+        over = {"sharing": "sharings", "consent": "consents"}
+        counts = ", ".join(f"{erased[kind]} {name}" for kind, name in gone.items())
+        ended = ", ".join(f"{erased[kind]} {name}" for kind, name in over.items())
         self.stdout.write(f"{len(stones)} tombstones read; erased again: {counts}.")
+        self.stdout.write(f"Ended again: {ended}.")
