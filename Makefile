@@ -10,14 +10,15 @@ export CHROMIUM
 TEST_ENV := OMP_NUM_THREADS=2 PYTHONDONTWRITEBYTECODE=1
 
 .PHONY: help run install dev test check lint format types migrations deploycheck \
-	pytest evidence audit train-smoke notebook screenshots lock clean
+	pytest evidence audit train-smoke notebook screenshots recording lock clean
 
 help:
 	@echo "make run          start everything on http://localhost:8000 (PORT=, DERMAI_HOME=)"
 	@echo "make test         lint, types, unit, integration and browser tests"
-	@echo "make lint         ruff, as make test does it      make types    mypy --strict"
+	@echo "make lint         ruff and semgrep, as make test does it   make types    mypy --strict"
 	@echo "make format       put the code into shape         make lock     renew deploy/constraints.txt"
 	@echo "make evidence     the long proofs                 make screenshots  pictures of every page"
+	@echo "make recording    the README's animated picture, by a browser"
 	@echo "make audit        known vulnerabilities in dependencies, insecure code in ours"
 	@echo "make train-smoke  every line of every recipe on a few small images"
 	@echo "make notebook     run docs/notebooks from top to bottom (DERMAI_DATA= to judge anew)"
@@ -51,6 +52,7 @@ check: lint types migrations deploycheck
 lint: dev
 	$(VENV)/ruff check .
 	$(VENV)/ruff format --check .
+	deploy/semgrep/run
 
 format: dev
 	$(VENV)/ruff format .
@@ -87,6 +89,9 @@ notebook: dev
 
 screenshots: dev
 	$(TEST_ENV) $(VENV)/python -m tests.e2e.screenshots
+
+recording: dev
+	$(TEST_ENV) $(VENV)/python -m tests.e2e.recording
 
 lock: dev
 	@deploy/lock $(VENV)

@@ -19,6 +19,8 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 CONSTRAINTS = ROOT / "deploy" / "constraints.txt"
+SEMGREP = VENV / "tools" / "semgrep"
+SEMGREP_PINS = ROOT / "deploy" / "semgrep" / "requirements.txt"
 
 
 class BootstrapError(Exception):
@@ -33,6 +35,8 @@ def main() -> int:
     try:
         require_python()
         bring_up_to_date(dev=dev)
+        if dev:
+            bring_semgrep_up_to_date()
     except BootstrapError as error:
         say(f"error: {error}")
         return 1
@@ -111,11 +115,30 @@ def install(requirements: Path) -> None:
     quiet = ["--quiet", "--disable-pip-version-check"]
     uv = subprocess.run([*pip, "install", *quiet, "-c", CONSTRAINTS, "uv"], check=False)
     if uv.returncode == 0:
-        command = [VENV / "bin" / "uv", "pip", "install", "--python", PYTHON, "-r", requirements]
+        # Bytecode once and now, as pip does: else each process compiles whatever it imports.
+        install_all = [VENV / "bin" / "uv", "pip", "install", "--compile-bytecode"]
+        command = [*install_all, "--python", PYTHON, "-r", requirements]
         if subprocess.run(command, check=False).returncode == 0:
             return
         say("uv could not install; trying pip ...")
     run([*pip, "install", "--disable-pip-version-check", "-r", requirements])
+
+
+def bring_semgrep_up_to_date() -> None:
+    """Install semgrep apart: what it pulls in must not decide which versions the product has."""
+    wanted = SEMGREP_PINS.read_text()
+    stamp = SEMGREP / ".installed"
+    if stamp.is_file() and stamp.read_text() == wanted:
+        return
+    say("installing semgrep into .venv/tools ...")
+    shutil.rmtree(SEMGREP, ignore_errors=True)
+    run([PYTHON, "-m", "venv", SEMGREP])
+    python, uv = SEMGREP / "bin" / "python", VENV / "bin" / "uv"
+    if uv.exists():
+        run([uv, "pip", "install", "--python", python, "-r", SEMGREP_PINS])
+    else:
+        run([python, "-m", "pip", "install", "--disable-pip-version-check", "-r", SEMGREP_PINS])
+    stamp.write_text(wanted)
 
 
 def run(command: list[str | Path]) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.utils import translation
 from django.utils.translation import gettext as _
 
 from analyses.api.problems import problem_response
@@ -35,8 +36,13 @@ class BodyLimitMiddleware:
         announced = str(request.META.get("CONTENT_LENGTH") or "0")
         if announced.isdecimal() and int(announced) <= limit:
             return self.get_response(request)
+        # Before LocaleMiddleware the thread still has the language of the request before this one.
+        with translation.override(translation.get_language_from_request(request)):
+            return self._refusal(request, limit // MEGABYTE)
+
+    def _refusal(self, request: HttpRequest, limit: int) -> HttpResponse:
         message = _("The request is larger than %(limit)d MB. Send fewer or smaller files.") % {
-            "limit": limit // MEGABYTE
+            "limit": limit
         }
         if request.path.startswith(API):
             return problem_response(

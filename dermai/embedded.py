@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).resolve().parent.parent
 START_LIMIT: Final = 300.0  # s until everything must have answered
 WORKERS: Final = ("inference", "maintenance")
+MODEL: Final = "model"  # as `/readyz` calls it
 # A worker that is asked to end finishes its analysis first, if that takes no longer than this.
 WORKER_GRACE: Final = 30.0  # s
 
@@ -157,8 +158,8 @@ def start(supervisor: Supervisor, home: Path, port: int) -> None:
         lambda: failing_parts(port) is not None, lambda: "the web server", START_LIMIT
     )
     supervisor.wait_until(
-        lambda: failing_parts(port) == [],
-        lambda: ", ".join(failing_parts(port) or ["the web server"]),
+        lambda: needed_parts(port) == [],
+        lambda: ", ".join(needed_parts(port) or ["the web server"]),
         START_LIMIT,
     )
 
@@ -205,6 +206,12 @@ def static_fingerprint() -> str:
     return digest.hexdigest()
 
 
+def needed_parts(port: int) -> list[str] | None:
+    """Return what `failing_parts` does, without the model: photos may wait for that."""
+    parts = failing_parts(port)
+    return parts and [name for name in parts if name != MODEL]
+
+
 def failing_parts(port: int) -> list[str] | None:
     """Return what the web server says is not ready yet; None while it does not answer itself."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
@@ -225,6 +232,8 @@ def announce(home: Path, port: int) -> None:
     if accounts.is_file():
         say(f"demo accounts:   {accounts}")
     say(f"data and logs:   {home}")
+    if MODEL in (failing_parts(port) or ()):
+        say("The model is still being prepared; photos that are sent meanwhile wait for it.")
     say("Press Ctrl-C to end.")
 
 

@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 
 class NotServedError(Exception):
-    """No live worker consumes a queue, or the bundle is no bundle."""
+    """No live worker consumes a queue or has its model ready, or the bundle is no bundle."""
 
 
 @never_cache
@@ -81,6 +81,11 @@ def _served(queue: Queue) -> None:
         raise NotServedError(f"no live worker consumes {queue}")
 
 
+def _model() -> None:
+    if not leases.has_model():
+        raise NotServedError("no live worker has loaded its model bundle")
+
+
 def _bundle() -> None:
     facts = json.loads((settings.BUNDLE_DIR / "bundle.json").read_bytes())
     if not isinstance(facts, dict) or "schema_version" not in facts:
@@ -93,4 +98,5 @@ CHECKS: Final[dict[str, Callable[[], None]]] = {
     "inference_worker": lambda: _served(Queue.INFERENCE),
     "maintenance_worker": lambda: _served(Queue.MAINTENANCE),
     "bundle": _bundle,
+    "model": _model,
 }

@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 HEADER: Final = "X-Request-ID"
 MESSAGE_HEADER: Final = "dermai_request_id"
 FROM_A_PROXY: Final = re.compile(r"[0-9A-Za-z-]{8,64}")
+# What PostgreSQL adds to an error: the values of the row that it refused.
+# A note in it may have lines of its own: only what a traceback goes on with ends it.
+DETAIL: Final = re.compile(
+    r"^(DETAIL|CONTEXT): .*?(?=^Traceback|^The above exception|^During handling|\Z)",
+    re.MULTILINE | re.DOTALL,
+)
 QUIET: Final = frozenset({"healthz", "readyz"})  # asked every few seconds
 current_request: ContextVar[str] = ContextVar("current_request", default="")
 current_task: ContextVar[str] = ContextVar("current_task", default="")
@@ -42,6 +48,14 @@ class IdsFilter(logging.Filter):
         return True
 
 
+class LineFormatter(logging.Formatter):
+    """One line for people."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, without the values of rows."""
+        return without_rows(super().format(record))
+
+
 class JsonFormatter(logging.Formatter):
     """One JSON object a line."""
 
@@ -51,13 +65,18 @@ class JsonFormatter(logging.Formatter):
             "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": without_rows(record.getMessage()),
             "request_id": getattr(record, "request_id", "-"),
             "task_id": getattr(record, "task_id", "-"),
         }
         if record.exc_info:
-            said["exception"] = self.formatException(record.exc_info)
+            said["exception"] = without_rows(self.formatException(record.exc_info))
         return json.dumps(said, ensure_ascii=False)
+
+
+def without_rows(text: str) -> str:
+    """Take out what a database says of the row that it refused: a result may stand in it."""
+    return DETAIL.sub(r"\1: (left out)\n", text)
 
 
 class RequestLogMiddleware:

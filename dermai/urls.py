@@ -5,6 +5,7 @@ from django.urls import include, path
 
 from dermai.health import healthz, readyz
 
+handler400 = "dermai.bad_request.bad_request"
 urlpatterns = [
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),

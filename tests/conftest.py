@@ -63,20 +63,27 @@ def _trail_can_be_emptied() -> None:
 
     from accounts.audit import triggers
 
+    install, remove = triggers.INSTALL[connection.vendor], triggers.REMOVE[connection.vendor]
     flush = TransactionTestCase._fixture_teardown
 
     def flush_with_trail(case: TransactionTestCase) -> None:
-        if connection.vendor != "sqlite":  # TRUNCATE fires no row trigger
-            flush(case)
-            return
         with connection.cursor() as cursor:
-            for statement in triggers.SQLITE_REMOVE:
+            for statement in remove:
                 cursor.execute(statement)
             flush(case)
-            for statement in triggers.SQLITE_INSTALL:
+            for statement in install:
                 cursor.execute(statement)
 
     TransactionTestCase._fixture_teardown = flush_with_trail  # type: ignore[method-assign]
+
+
+@pytest.fixture(autouse=True)
+def _english() -> Iterator[None]:
+    """Begin in one language: the last page that a test opened has left its own."""
+    from django.utils import translation
+
+    with translation.override("en"):
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,8 @@ from typing import Any
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 
-from accounts.models import Role, User
+from accounts.consent import HEALTH_DATA_VERSION
+from accounts.models import Consent, Role, User
 from analyses.intake import submit
 from analyses.models import Analysis, Lesion
 from inference_worker.verdict import (
@@ -34,18 +35,32 @@ _numbers = itertools.count(1)
 
 
 def make_user(
-    name: str = "", *, role: str = Role.PATIENT, password: str | None = None, **fields: Any
+    name: str = "",
+    *,
+    role: str = Role.PATIENT,
+    password: str | None = None,
+    consented: bool = True,
+    **fields: Any,
 ) -> User:
     """Create a user; hashing a password takes its time, so only where one is needed.
 
-    Who must have a second factor has one, so that the pages open.
+    Who must have a second factor has one, so that the pages open. Everybody has agreed to the
+    processing of health data, so that photos are taken; without `consented` nobody was asked.
     """
     name = name or f"person{next(_numbers)}"
     if role != Role.PATIENT:
         fields.setdefault("second_factor_since", timezone.now())
-    return User.objects.create_user(
+    user = User.objects.create_user(
         f"{name}@example.org", password, role=role, name=name.title(), **fields
     )
+    if consented:
+        make_consent(user)
+    return user
+
+
+def make_consent(user: User, version: str = HEALTH_DATA_VERSION) -> Consent:
+    """Store a consent directly: what a test reads in the trail is what the test is about."""
+    return Consent.objects.create(user=user, kind=Consent.Kind.HEALTH_DATA, wording_version=version)
 
 
 def make_lesion(owner: User, name: str = "", **fields: Any) -> Lesion:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.conf import settings
 from django.core import mail
 
 from accounts.post import letters
@@ -16,3 +17,9 @@ def delivered() -> list[EmailMessage]:
     """Send what waits, as the maintenance worker does; return all that was sent in this test."""
     letters.send_due()
     return list(mail.outbox)
+
+
+def path_of(link: str) -> str:
+    """Return the path of a mailed link, which leads to the public address and nowhere else."""
+    assert link.startswith(f"{settings.PUBLIC_URL}/")
+    return link.removeprefix(settings.PUBLIC_URL)

@@ -26,7 +26,10 @@ UPLOAD_MIN_SIDE = 96  # px, the short side
 # For one person; 0 is no limit.
 UPLOADS_PER_DAY: int = env.int("UPLOADS_PER_DAY", default=300)
 MAX_PENDING_PER_USER: int = env.int("MAX_PENDING_PER_USER", default=30)
-# Decoding happens in a process of its own with these limits, so many at once for each web process.
+# Files that turned out to be no use, within ten minutes.
+REFUSALS_PER_USER: int = env.int("REFUSALS_PER_USER", default=20)
+# Decoding happens in a process of its own with these limits, so many at once for each web process,
+# and of one person one at a time.
 # The dearest picture of 25 MP, a lossless WebP, takes 545 MB and 1.2 s of the processor.
 DECODE_MEMORY_LIMIT: int = env.int("DECODE_MEMORY_LIMIT", default=640 * 1024 * 1024)
 DECODE_TIME_LIMIT: int = env.int("DECODE_TIME_LIMIT", default=8)  # s of the processor
@@ -44,4 +47,6 @@ ANALYSES_AT_ONCE: int = env.int("ANALYSES_AT_ONCE", default=0)
 # Room for the form's other fields beside the picture.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 FILE_UPLOAD_MAX_MEMORY_SIZE = UPLOAD_MAX_BYTES
+# Of one form. The page's script sends one file a form, however many are chosen.
+DATA_UPLOAD_MAX_NUMBER_FILES = 10
 FILE_UPLOAD_HANDLERS = ["analyses.upload_handler.CappedMemoryUploadHandler"]

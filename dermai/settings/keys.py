@@ -27,3 +27,5 @@ AUDIT_KEY: str = (
     if EMBEDDED
     else env.str("AUDIT_KEY")
 )
+# Older keys whose checkpoints still count, while those that they signed are kept.
+AUDIT_KEY_FALLBACKS: list[str] = env.list("AUDIT_KEY_FALLBACKS", default=[])

@@ -10,7 +10,8 @@ LOGGING = {
     "filters": {"ids": {"()": "dermai.logs.IdsFilter"}},
     "formatters": {
         "line": {
-            "format": "%(asctime)s %(levelname)s %(name)s %(request_id)s %(task_id)s %(message)s"
+            "()": "dermai.logs.LineFormatter",
+            "format": "%(asctime)s %(levelname)s %(name)s %(request_id)s %(task_id)s %(message)s",
         },
         "json": {"()": "dermai.logs.JsonFormatter"},
     },

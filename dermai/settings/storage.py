@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
 from dermai.private_redis import socket_path
 from dermai.redis_urls import cache_url
 from dermai.settings.mode import DERMAI_HOME, EMBEDDED, env
@@ -38,5 +41,12 @@ CACHES = {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": cache_url(REDIS_URL),
         "KEY_PREFIX": "dermai",
-    }
+    },
+    # Asked while a person waits, and done without where Redis does not answer at once.
+    "limits": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": cache_url(REDIS_URL),
+        "KEY_PREFIX": "dermai-limits",
+        "OPTIONS": {"socket_timeout": 0.25, "retry": Retry(NoBackoff(), 0)},  # s
+    },
 }

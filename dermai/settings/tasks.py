@@ -39,6 +39,9 @@ CELERY_WORKER_POOL_START_METHOD = "spawn"
 # It loads Django anew, which takes a busy machine longer than the 4 s of the default; who is killed
 # for that is replaced by one who is killed for that.
 CELERY_WORKER_PROC_ALIVE_TIMEOUT = 120.0  # s
+# Nothing here asks workers by remote control, and by it whoever can write to the broker could end
+# them, or lift their time limits.
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 DAILY = 24 * 3600.0  # s
 CELERY_BEAT_SCHEDULE = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
 from dermai.settings.analysis import IMAGE_STORE
@@ -16,7 +17,10 @@ ALLOWED_HOSTS: list[str] = (
     if EMBEDDED
     else env.list("ALLOWED_HOSTS")
 )
-# Where people reach the product: links in e-mails that no request asked for begin with it.
+if not EMBEDDED and "*" in ALLOWED_HOSTS:
+    msg = "ALLOWED_HOSTS is '*'; it must list the names that the product answers to."
+    raise ImproperlyConfigured(msg)
+# Where people reach the product: every link in an e-mail begins with it.
 PUBLIC_URL: str = env.str(
     "PUBLIC_URL",
     default=f"http://localhost:{env.str('PORT', default='8000')}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from django.test import Client
+from django.utils import translation
 from pytest_django import Settings
 
 LIMIT = 1024 * 1024
@@ -42,6 +43,17 @@ def test_pages_are_refused_in_plain_words() -> None:
     response = Client().post("/analyses/new/", CONTENT_LENGTH="7340032")
     assert response.status_code == 413
     assert response["Content-Type"].startswith("text/plain")
+
+
+@pytest.mark.parametrize("before", ["en", "ca"])
+def test_the_refusal_is_in_the_language_of_who_sent_it(before: str) -> None:
+    """Not of whoever the thread served before."""
+    with translation.override(before):
+        response = Client().post(
+            "/analyses/new/", CONTENT_LENGTH="7340032", headers={"accept-language": "es"}
+        )
+        assert translation.get_language() == before
+    assert "La petición" in response.content.decode()
 
 
 @pytest.mark.django_db

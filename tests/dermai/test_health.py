@@ -35,11 +35,20 @@ def test_alive_is_alive_whatever_else_is_down(settings: Settings) -> None:
 def test_ready_when_every_part_is_there() -> None:
     leases.renew("w1", ["inference"])
     leases.renew("w2", ["maintenance"])
+    leases.renew_model()
     status, found = parts()
     assert status == 200
     assert found == dict.fromkeys(
-        ("database", "broker", "inference_worker", "maintenance_worker", "bundle"), "ok"
+        ("database", "broker", "inference_worker", "maintenance_worker", "bundle", "model"), "ok"
     )
+
+
+def test_a_worker_that_still_loads_its_model_is_not_ready() -> None:
+    leases.renew("w1", ["inference"])
+    leases.renew("w2", ["maintenance"])
+    status, found = parts()
+    assert status == 503
+    assert [name for name, state in found.items() if state != "ok"] == ["model"]
 
 
 def test_a_missing_worker_is_named() -> None:

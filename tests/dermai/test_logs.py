@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from celery import current_app, shared_task
 from celery.app.trace import build_tracer
+from django.db import IntegrityError, transaction
 from django.test import Client
 from pytest_django.fixtures import Settings
 
@@ -42,6 +43,38 @@ def test_an_error_keeps_its_traceback() -> None:
     except ValueError:
         made = record(exc_info=sys.exc_info())
     assert "ValueError: invalid literal" in formatted(made)["exception"]
+
+
+# As psycopg spells a row that a constraint refuses.
+REFUSED = """new row for relation "analyses_result" violates check constraint "category_known"
+DETAIL:  Failing row contains (7, melanoma, 0.97, {"mel": 0.97},
+ alice@example.org)."""
+
+
+@pytest.mark.parametrize(
+    "formatter",
+    [logs.JsonFormatter(), logs.LineFormatter("%(message)s")],
+    ids=["json", "line"],
+)
+def test_what_a_database_says_of_a_row_stays_out(formatter: logging.Formatter) -> None:
+    error = ValueError(REFUSED)
+    made = record(f"task raised: {REFUSED}\nTraceback follows", exc_info=(type(error), error, None))
+    said = formatter.format(made)
+    for word in ("melanoma", "0.97", "alice"):
+        assert word not in said
+    assert said.count("category_known") == 2
+    assert "Traceback follows" in said
+
+
+def test_a_row_that_the_database_refuses_is_logged_without_its_values(db: None) -> None:
+    make_user("alice")
+    try:
+        with transaction.atomic():
+            make_user("alice")
+    except IntegrityError:
+        said = logs.LineFormatter("%(message)s").format(record("failed", exc_info=sys.exc_info()))
+    assert "IntegrityError" in said
+    assert "alice@" not in said
 
 
 def test_a_request_is_answered_and_logged_with_one_id_and_no_address(

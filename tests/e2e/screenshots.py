@@ -16,18 +16,15 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.error import HTTPError
 
-import numpy as np
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from tests.e2e.pictured import HOSPITAL, NEW, PASSWORD, PATIENT, PEOPLE, Pictured, prepare
 from tests.e2e.product import free_port
-
-if TYPE_CHECKING:
-    from accounts.models import User
+from tests.oidc_provider import CLIENT_ID, CLIENT_SECRET, serving
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = os.environ.get("CHROMIUM") or "/usr/bin/chromium"
@@ -37,18 +34,7 @@ CHROMIUM_ARGS = [
     "--disable-dev-shm-usage",
     "--disable-background-networking",
 ]
-PASSWORD = "correct horse battery staple"
-# Whose page it is, by the beginning of the picture's name; the rest are the patient's.
-PEOPLE = {
-    "out-": None,
-    "doctor-": "bea@example.org",
-    "admin-": "cleo@example.org",
-    "passkey-": "dora@example.org",
-}
-PATIENT = "ana@example.org"
 STARTS_WITHIN = 180  # s
-LONG = 24 * 3600  # s
-ABSENT = "00000000-0000-4000-8000-000000000000"
 
 
 def main() -> int:
@@ -61,11 +47,11 @@ def main() -> int:
     parser.add_argument("--language", default="en")
     chosen = parser.parse_args()
     chosen.out.mkdir(parents=True, exist_ok=True)
-    with product() as (base, pages, sessions), sync_playwright() as playwright:
+    rounds = [(scheme, width) for scheme in chosen.schemes for width in chosen.widths]
+    with product(len(rounds)) as (base, pictured), sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGS)
-        for scheme in chosen.schemes:
-            for width in chosen.widths:
-                take(browser, base, pages, sessions, chosen, scheme, width)
+        for scheme, width in rounds:
+            take(browser, base, pictured, chosen, scheme, width)
         browser.close()
     return 0
 
@@ -73,8 +59,7 @@ def main() -> int:
 def take(
     browser: Browser,
     base: str,
-    pages: dict[str, str],
-    sessions: dict[str, str],
+    pictured: Pictured,
     chosen: argparse.Namespace,
     scheme: str,
     width: int,
@@ -82,7 +67,7 @@ def take(
     """Take all pages at one width in one colour scheme."""
     wanted = {
         name: path
-        for name, path in pages.items()
+        for name, path in pictured.pages.items()
         if not chosen.only or name.startswith(tuple(chosen.only))
     }
     for person in (None, PATIENT, *filter(None, PEOPLE.values())):
@@ -97,13 +82,20 @@ def take(
         )
         page = context.new_page()
         if person is not None:
-            if person in sessions:
-                cookie = {"name": "sessionid", "value": sessions[person], "url": base}
+            if person in pictured.sessions:
+                cookie = {"name": "sessionid", "value": pictured.sessions[person], "url": base}
                 context.add_cookies([cookie])
+            elif person == NEW:
+                sign_in_there(page, base)
             else:
                 sign_in(page, base, person)
         for name, path in own.items():
             page.goto(base + path)
+            if name in pictured.once:
+                page.goto(base + pictured.once[name].pop())
+                page.locator("main button[type=submit]").click()
+            if name == "out-hospital-going":
+                stay_on_the_way(page)
             page.wait_for_load_state("networkidle" if "running" not in name else "load")
             page.screenshot(
                 path=chosen.out / f"{name}-{width}-{scheme}.png",
@@ -131,11 +123,25 @@ def sign_in(page: Page, base: str, email: str) -> None:
     page.wait_for_url(lambda url: "/login/" not in url)
 
 
-@contextmanager
-def product() -> Iterator[tuple[str, dict[str, str], dict[str, str]]]:
-    """Run the web server with every state in its database.
+def sign_in_there(page: Page, base: str) -> None:
+    """Sign in through the hospital as somebody who has no account here yet."""
+    page.goto(base + "/accounts/login/")
+    page.get_by_role("button", name=HOSPITAL).click()
+    page.wait_for_url("**/sign-up/")
 
-    Yields its address, the pages, and the sessions of who could sign in by a real device only.
+
+def stay_on_the_way(page: Page) -> None:
+    """Set off for the hospital, and do not arrive: what stands there in between."""
+    page.route("**/realm/**", lambda route: route.abort("aborted"))
+    page.get_by_role("button", name=HOSPITAL).click()
+    page.wait_for_url("**/accounts/hospital/")
+
+
+@contextmanager
+def product(rounds: int) -> Iterator[tuple[str, Pictured]]:
+    """Run the web server, with every state in its database, beside a hospital's provider.
+
+    Yields its address and what there is to take pictures of, `rounds` times.
     """
     home = Path(tempfile.mkdtemp(prefix="dermai-s-", dir="/tmp"))
     os.environ["DERMAI_HOME"] = str(home)
@@ -143,8 +149,18 @@ def product() -> Iterator[tuple[str, dict[str, str], dict[str, str]]]:
     from dermai.private_redis import server_command
 
     children = [subprocess.Popen(server_command(home), stdout=subprocess.DEVNULL)]
+    hospital = ExitStack()
     try:
-        pages, sessions = prepare()
+        provider = hospital.enter_context(serving())
+        provider.person = {"sub": "77", "email": NEW, "email_verified": True, "name": "Eve"}
+        os.environ |= {
+            "OIDC_ISSUER": provider.issuer,
+            "OIDC_CLIENT_ID": CLIENT_ID,
+            "OIDC_CLIENT_SECRET": CLIENT_SECRET,
+            "OIDC_NAME": HOSPITAL,
+            "OIDC_SIGNUP": "patients",
+        }
+        pictured = prepare(rounds)
         port = free_port()
         children.append(
             subprocess.Popen(
@@ -157,133 +173,13 @@ def product() -> Iterator[tuple[str, dict[str, str], dict[str, str]]]:
         )  # fmt: skip
         base = f"http://127.0.0.1:{port}"
         wait_for(base)
-        yield base, pages, sessions
+        yield base, pictured
     finally:
+        hospital.close()
         for child in reversed(children):
             child.terminate()
             child.wait()
         shutil.rmtree(home, ignore_errors=True)
-
-
-def prepare() -> tuple[dict[str, str], dict[str, str]]:
-    """Fill the database and collect the static files.
-
-    Returns a path for each picture's name, and open sessions by e-mail address.
-    """
-    import django
-
-    django.setup()
-    from allauth.account.forms import default_token_generator
-    from allauth.account.models import EmailAddress, EmailConfirmationHMAC
-    from allauth.account.utils import user_pk_to_url_str
-    from allauth.mfa.models import Authenticator
-    from django.core.management import call_command
-    from django.urls import reverse
-
-    from accounts.care.models import CareRelationship
-    from accounts.care.services import share
-    from accounts.models import Role
-    from accounts.recovery import services as recovery
-    from analyses import images
-    from analyses.models import Analysis
-    from tests import images as drawn
-    from tests.factories import make_user
-    from tests.states import seed
-
-    call_command("migrate", verbosity=0)
-    call_command("collectstatic", verbosity=0, interactive=False)
-    person = make_user("ana", password=PASSWORD)
-    doctor = make_user("bea", role=Role.DERMATOLOGIST, password=PASSWORD)
-    admin = make_user("cleo", role=Role.ADMIN, password=PASSWORD)
-    keyed = make_user("dora", password=PASSWORD)
-    passkey = Authenticator.objects.create(
-        user=keyed, type=Authenticator.Type.WEBAUTHN, data={"name": "My telephone"}
-    )
-    removal = recovery.ask(email=keyed.email, by=admin)
-    address = EmailAddress.objects.create(user=person, email=person.email, primary=True)
-    reset_key = default_token_generator.make_token(person)
-    share(patient=person, reference=doctor.email, scope=CareRelationship.Scope.EVERYTHING)
-    states = seed(person)
-    held = states["result-held"]
-    Analysis.objects.filter(pk=held.pk).update(
-        image_key=images.keep(held.pk, np.asarray(drawn.lesion(held.width, held.height)))
-    )
-    lesion = states["result-melanoma"].lesion
-    assert lesion is not None
-    pages = {
-        "out-home": reverse("home"),
-        "out-login": reverse("account_login"),
-        "out-signup": reverse("account_signup"),
-        "out-reset": reverse("account_reset_password"),
-        "out-mailed-reset": reverse(
-            "account_reset_password_from_key",
-            kwargs={"uidb36": user_pk_to_url_str(person), "key": reset_key},
-        ),
-        "out-mailed-confirmation": reverse(
-            "account_confirm_email", args=[EmailConfirmationHMAC(address).key]
-        ),
-        "out-mailed-removal": recovery.link_of(removal),
-        "out-mailed-removal-over": reverse("accounts:confirm_reset_by_mail", args=["no-such"]),
-        "home": reverse("home"),
-        "dashboard": reverse("analyses:dashboard"),
-        "upload": reverse("analyses:upload"),
-        "upload-human": reverse("analyses:upload") + "?hold=human_only",
-        "history": reverse("analyses:list"),
-        "history-compact": reverse("analyses:list") + "?density=compact",
-        "history-none": reverse("analyses:list") + "?show=pending",
-        "lesions": reverse("analyses:lesions"),
-        "lesion": reverse("analyses:lesion", args=[lesion.pk]),
-        "model": reverse("analyses:model"),
-        "profile": reverse("accounts:profile"),
-        "sharing": reverse("accounts:sharing"),
-        "access-log": reverse("accounts:access_log"),
-        "second-factor": reverse("mfa_index"),
-        "second-factor-totp": reverse("mfa_activate_totp"),
-        "second-factor-passkeys": reverse("mfa_list_webauthn"),
-        "second-factor-passkey-add": reverse("mfa_add_webauthn"),
-        "sessions": reverse("accounts:sessions"),
-        "password": reverse("account_change_password"),
-        "privacy": reverse("analyses:privacy"),
-        "erase": reverse("analyses:erase"),
-        "delete": reverse("analyses:delete", args=[states["result-benign"].pk]),
-        "api-docs": reverse("api-docs"),
-        "styleguide": reverse("styleguide"),
-        "not-found": reverse("analyses:detail", args=[ABSENT]),
-        "passkey-list": reverse("mfa_list_webauthn"),
-        "passkey-rename": reverse("mfa_edit_webauthn", args=[passkey.pk]),
-        "passkey-remove": reverse("mfa_remove_webauthn", args=[passkey.pk]),
-        "doctor-patients": reverse("accounts:patients"),
-        "doctor-worklist": reverse("analyses:worklist"),
-        "doctor-history": reverse("analyses:list"),
-        "doctor-result-blind": reverse("analyses:detail", args=[states["result-held"].pk]),
-        "doctor-result": reverse("analyses:detail", args=[states["result-melanoma"].pk]),
-        "doctor-second-factor": reverse("mfa_index"),
-        "admin-home": reverse("admin:index"),
-        "admin-people": reverse("admin:accounts_user_changelist"),
-        "admin-resets": reverse("accounts:resets"),
-        "admin-audit": reverse("accounts:audit"),
-    }
-    results = {
-        name: reverse("analyses:detail", args=[analysis.pk]) for name, analysis in states.items()
-    }
-    return pages | results, {keyed.email: session_of(keyed)}
-
-
-def session_of(user: User) -> str:
-    """Open a session as if `user` had just shown a passkey, which no picture can do."""
-    from allauth.account.internal.flows import login
-    from django.test import Client
-
-    user.refresh_from_db()
-    client = Client()
-    client.force_login(user)
-    session = client.session
-    # Later than any picture: the pages of factors ask anew after some minutes.
-    shown = {"method": "mfa", "at": time.time() + LONG}
-    session[login.AUTHENTICATION_METHODS_SESSION_KEY] = [shown]
-    session[login._AUTHENTICATION_METHODS_USER_SESSION_KEY] = str(user.pk)
-    session.save()
-    return str(session.session_key)
 
 
 def wait_for(base: str) -> None:
