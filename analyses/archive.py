@@ -8,6 +8,7 @@ import json
 import zipfile
 from typing import TYPE_CHECKING, Any, Final
 
+from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount
 from allauth.usersessions.models import UserSession
 from django.core.serializers.json import DjangoJSONEncoder
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 CHUNK: Final = 200
 README: Final = """Everything that DermAI keeps about you.
 
-account.json       your account, consents, API tokens (never their secret), who you share with
+account.json       your account, consents, second factors and API tokens (never their secrets), who
+                   you share with
 lesions.json       the lesions that you follow
 analyses.json      every analysis in full, with the model's result and what dermatologists answered
 analyses.csv       the same in short, for a spreadsheet
@@ -118,6 +120,7 @@ def _account(user: User) -> dict[str, Any]:
         "api_tokens": list(
             user.api_tokens.values("created_at", "expires_at", "revoked_at", "last_used_at")
         ),
+        "second_factors": [_factor(one) for one in Authenticator.objects.filter(user=user)],
         "linked_sign_ins": list(
             SocialAccount.objects.filter(user=user).values("provider", "date_joined", "last_login")
         ),
@@ -142,6 +145,17 @@ def _account(user: User) -> dict[str, Any]:
         "answers_you_wrote": list(
             Review.objects.filter(author=user).values("id", "analysis_id", "created_at")
         ),
+    }
+
+
+def _factor(authenticator: Authenticator) -> dict[str, Any]:
+    """Describe what opens the account beside the password, without what it opens it with."""
+    is_passkey = authenticator.type == Authenticator.Type.WEBAUTHN
+    return {
+        "kind": authenticator.type,
+        "name": authenticator.wrap().name if is_passkey else "",
+        "created_at": authenticator.created_at,
+        "last_used_at": authenticator.last_used_at,
     }
 
 
@@ -220,6 +234,7 @@ def _named(user: User, events: Sequence[AuditEvent]) -> Iterator[dict[str, Any]]
             "role": event.actor_role,
             "object": event.object_type,
             "object_id": event.object_id,
+            "details": event.details,  # codes and counts: the trail takes nothing else
         }
 
 

@@ -9,6 +9,7 @@ import zipfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from allauth.mfa.models import Authenticator
 from PIL import Image
 
 from accounts.audit.chain import record
@@ -100,6 +101,25 @@ def test_no_secret_is_in_it() -> None:
     everything = b"".join(bundle.read(name) for name in bundle.namelist()).decode()
     for secret_text in (secret, token.digest, alice.password):
         assert secret_text not in everything
+
+
+def test_what_opens_the_account_and_what_failed_to_is_in_it() -> None:
+    alice = make_user("alice")
+    passkey = {"name": "Blue key", "credential": {"id": "private"}}
+    Authenticator.objects.create(user=alice, type=Authenticator.Type.WEBAUTHN, data=passkey)
+    Authenticator.objects.create(
+        user=alice, type=Authenticator.Type.TOTP, data={"secret": "private"}
+    )
+    record(
+        Action.SIGN_IN_FAILED, actor=None, subject_id=alice.pk, details={"step": "second_factor"}
+    )
+
+    account = opened(alice).read("account.json").decode()
+    told = [(one["kind"], one["name"]) for one in json.loads(account)["second_factors"]]
+    assert sorted(told) == [("totp", ""), ("webauthn", "Blue key")]
+    assert "private" not in account
+    failed = [e for e in read(alice, "access.json") if e["action"] == Action.SIGN_IN_FAILED]
+    assert failed[-1]["details"] == {"step": "second_factor"}
 
 
 def test_cells_that_a_spreadsheet_would_run_are_escaped() -> None:

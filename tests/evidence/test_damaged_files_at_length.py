@@ -7,18 +7,22 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO
 
 import pytest
+from hypothesis import HealthCheck, given, settings
 
 from analyses.exceptions import DecoderUnavailableError, DecodeTimeoutError, UndecodableError
 from analyses.models import Analysis
+from tests.attacks.mutations import damaged
+from tests.evidence.damaged_through_intake import packed
 from tests.factories import make_user
 from tests.faults.processes import environment
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = int(os.environ.get("DAMAGED_FILES", "10000"))
 SECONDS = 2.0  # on the clock, for one file from its arrival to the answer
-BYTES = 600 * 1024 * 1024
+BYTES = 600 * 1000 * 1000
 # What intake says when the process that decodes broke, met a limit, or was not to be had.
 BROKEN = {e.code for e in (UndecodableError, DecodeTimeoutError, DecoderUnavailableError)}
 NO_LIMITS = {"UPLOADS_PER_DAY": "0", "MAX_PENDING_PER_USER": "0", "REFUSALS_PER_USER": "0"}
@@ -29,16 +33,21 @@ NO_LIMITS = {"UPLOADS_PER_DAY": "0", "MAX_PENDING_PER_USER": "0", "REFUSALS_PER_
 @pytest.mark.usefixtures("transactional_db", "inference_queue", "image_store")
 def test_ten_thousand_damaged_files_break_nothing() -> None:
     owner = make_user()
-    ran = subprocess.run(
-        [sys.executable, "-m", "tests.evidence.damaged_through_intake", str(owner.pk), str(FILES)],
+    intake = subprocess.Popen(
+        [sys.executable, "-m", "tests.evidence.damaged_through_intake", str(owner.pk)],
         cwd=ROOT,
         env=environment(**NO_LIMITS, LOG_LEVEL="ERROR"),
-        capture_output=True,
-        text=True,
-        check=False,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
-    assert ran.returncode == 0, ran.stderr[-3000:]
-    found = json.loads(ran.stdout)
+    with intake:
+        assert intake.stdin is not None
+        assert intake.stdout is not None
+        _send(intake.stdin)
+        intake.stdin.close()
+        told = intake.stdout.read()
+    assert intake.returncode == 0
+    found = json.loads(told)
     print(found)  # noqa: T201 - the evidence itself
     answers = found["answers"]
     assert sum(answers.values()) >= FILES
@@ -48,3 +57,17 @@ def test_ten_thousand_damaged_files_break_nothing() -> None:
     assert max(found["peak"].values()) < BYTES
     assert found["left"] == []
     assert not Analysis.objects.exists()
+
+
+def _send(there: IO[bytes]) -> None:
+    @settings(
+        max_examples=FILES,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(damaged())
+    def send(content: bytes) -> None:
+        there.write(packed(content))
+
+    send()

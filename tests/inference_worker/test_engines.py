@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -16,13 +15,11 @@ from inference_worker import engines, ensemble, openvino_cache
 from inference_worker.bundle import Bundle, Verified, load, verify_and_open
 from inference_worker.engine_options import Options, parse
 from inference_worker.engines import Engines, Rung
-from inference_worker.exactness import log_odds
-from inference_worker.manifest import FixedGate, Gate
 from inference_worker.openvino_cache import ConversionError
 from inference_worker.openvino_engine import OpenVinoNetwork
 from inference_worker.pipeline import Pipeline
-from inference_worker.verdict import Rejection
 from tests.inference_worker import drawing, tiny
+from tests.inference_worker.moved import Shifted
 
 ROOT = Path(__file__).parents[2]
 EVERY = ["openvino-float32", "openvino-bfloat16", "torch-float32", "torch-bfloat16"]
@@ -325,100 +322,3 @@ def test_a_worker_builds_no_network_whether_converted_ones_are_at_hand_or_not(
         check=True,
     )
     assert told.stdout.strip() == "[] 2"
-
-
-class Larger:
-    """An engine whose feature map is larger than it should be, by a factor."""
-
-    def __init__(self, engine: engines.Engine, factor: float) -> None:
-        self.engine, self.factor = engine, factor
-
-    def forward(self, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        logits, features = self.engine.forward(batch)
-        return logits, features * self.factor
-
-
-class Shifted:
-    """An engine whose every logit lies a stated amount off, as a coarse precision's may."""
-
-    def __init__(self, engine: engines.Engine, shift: torch.Tensor) -> None:
-        self.engine, self.shift, self.asked = engine, shift, 0
-
-    def forward(self, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        self.asked += 1
-        logits, features = self.engine.forward(batch)
-        return logits + self.shift, features
-
-
-@pytest.mark.parametrize("distance", [-0.3, -0.1, -1e-3, 1e-3, 0.1, 0.3])
-@pytest.mark.parametrize("shift", [-0.25, 0.25])
-def test_a_coarse_answer_near_the_threshold_never_changes_the_category(
-    bundle: Bundle, distance: float, shift: float
-) -> None:
-    """Thresholds chosen against the answer: each so near that the coarse engine may cross it."""
-    reference = Pipeline(bundle).run(photo()).classification
-    odds = np.log(reference.confidence / (1 - reference.confidence)) + distance
-    threshold = float(1 / (1 + np.exp(-max(odds, 0.0))))
-    manifest = dataclasses.replace(bundle.manifest, gate=Gate(fixed=FixedGate(threshold)))
-    gated = dataclasses.replace(bundle, manifest=manifest)
-    moved = torch.zeros(7)
-    moved[[0, 1, 4]] = shift
-    plain = engines.plain(bundle)
-    coarse = tuple(Shifted(engine, moved) for engine in plain.ladder[0].members)
-    rungs = (Rung("coarse", coarse, 0.75), *plain.ladder)
-    ready = Engines(rungs, plain.first, plain.segmenter)
-    exact = Pipeline(gated).run(photo()).classification
-    assert Pipeline(gated, ready).run(photo()).classification == exact
-    assert [engine.asked for engine in coarse] == [1, 1]
-    blind = Engines((Rung("coarse", coarse, 0.0), *plain.ladder), plain.first, plain.segmenter)
-    assert Pipeline(gated, blind).run(photo()).classification != exact
-
-
-@pytest.mark.parametrize(("temperature", "asked_again"), [(0.25, True), (1.0, False)])
-def test_a_low_temperature_widens_the_band_as_it_widens_the_error(
-    bundle: Bundle, caplog: pytest.LogCaptureFixture, temperature: float, asked_again: bool
-) -> None:
-    """An error of .2 in the logits is one of .8 in what is told at a temperature of 1/4."""
-    caplog.set_level(logging.INFO)
-    warm = dataclasses.replace(bundle.manifest, temperature=temperature)
-    told = Pipeline(dataclasses.replace(bundle, manifest=warm)).run(photo()).classification
-    odds = log_odds(told.confidence, 1 - told.confidence) + 0.5
-    gate = Gate(fixed=FixedGate(float(1 / (1 + np.exp(-odds)))))
-    gated = dataclasses.replace(bundle, manifest=dataclasses.replace(warm, gate=gate))
-    plain = engines.plain(bundle)
-    rungs = (Rung("coarse", plain.ladder[0].members, 0.2), *plain.ladder)
-
-    Pipeline(gated, Engines(rungs, plain.first, plain.segmenter)).run(photo())
-
-    assert ("asking on" in caplog.text) is asked_again
-
-
-@pytest.mark.parametrize("limit_off", [-1e-4, 1e-4, 0.1])
-def test_at_the_limit_of_the_distribution_the_reference_decides(
-    bundle: Bundle, limit_off: float
-) -> None:
-    plain = engines.plain(bundle)
-    distance = Pipeline(bundle).run(photo()).quality.ood_distance
-    limit = dataclasses.replace(bundle.manifest.ood, limit=distance * (1 + limit_off))
-    strict = dataclasses.replace(bundle, manifest=dataclasses.replace(bundle.manifest, ood=limit))
-    off = Larger(plain.first, 1 + 5e-4)
-    exact = Shifted(plain.ladder[0].members[0], torch.zeros(7))
-    rungs = (Rung("reference", (exact, *plain.ladder[0].members[1:]), 0.0),)
-
-    found = Pipeline(strict, Engines(rungs, off, plain.segmenter)).run(photo())
-
-    near = abs(limit_off) < 1e-3
-    assert (found.rejection is Rejection.OUT_OF_DISTRIBUTION) is (limit_off < 0)
-    assert (found.quality.ood_distance == distance) is near
-    assert exact.asked == near + (limit_off > 0)  # once for the limit, once for its opinion
-
-
-def test_an_answer_far_from_every_decision_is_not_asked_again(
-    bundle: Bundle, cache: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.INFO)
-    manifest = dataclasses.replace(bundle.manifest, gate=Gate(fixed=FixedGate(1 - 1e-9)))
-    far = dataclasses.replace(bundle, manifest=manifest)
-    ready = ladder(far, "openvino-bfloat16", cache)
-    Pipeline(far, ready).run(photo())
-    assert "asking on" not in caplog.text
