@@ -67,8 +67,10 @@ migrations: dev
 deploycheck: dev
 	@deploy/check-production
 
+# Much of a test is waiting for real processes: two at a time, of different files, fill two cores.
+PROCESSES ?= 2
 pytest: dev
-	@deploy/run-pytest $(PYTEST_ARGS)
+	@OMP_NUM_THREADS=1 deploy/run-pytest -n $(PROCESSES) --dist loadfile $(PYTEST_ARGS)
 
 evidence: dev
 	$(TEST_ENV) $(VENV)/python -m pytest -m evidence --timeout=3600 $(PYTEST_ARGS)

@@ -13,6 +13,7 @@ from allauth.socialaccount.models import SocialAccount
 from allauth.usersessions.models import UserSession
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import Q
+from django.utils import timezone
 from PIL import Image
 
 from accounts.audit import reading
@@ -70,9 +71,12 @@ class _Sink(io.RawIOBase):
 def archive(user: User) -> Iterator[bytes]:
     """Yield the ZIP of everything about `user`, piece by piece."""
     sink = _Sink()
-    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as bundle:
+    with zipfile.ZipFile(sink, "w") as bundle:
+        made = timezone.localtime().timetuple()[:6]
         for name, pieces in _files(user):
-            with bundle.open(name, "w") as file:
+            entry = zipfile.ZipInfo(name, date_time=made)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            with bundle.open(entry, "w") as file:
                 for piece in pieces:
                     file.write(piece)
                     yield sink.drain()

@@ -5,7 +5,7 @@ Coordinates leave here as whole numbers or ready strings, so that no locale puts
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext as _
@@ -13,7 +13,7 @@ from django.utils.translation import ngettext
 
 from analyses import wording
 from analyses.glyph import Glyph, glyph_of, smooth_path
-from analyses.models import Analysis, Status
+from analyses.models import Analysis, Review, Status
 from inference_worker.verdict import Category
 
 if TYPE_CHECKING:
@@ -32,7 +32,10 @@ LINE: Final = 400  # units of the members' line; fewer, so that its marks stay l
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An analysis as one row or card. `outcome` is None until and unless it has a result."""
+    """An analysis as one row or card. `outcome` is None until and unless it has a result.
+
+    `answered` says that a dermatologist has written an opinion on it.
+    """
 
     analysis: Analysis
     glyph: Glyph
@@ -42,6 +45,7 @@ class Entry:
     icon: str
     state: StrOrPromise
     malignant: str
+    answered: bool = False
 
     @property
     def name(self) -> StrOrPromise:
@@ -158,8 +162,12 @@ def entry(analysis: Analysis, *, withheld: bool = False) -> Entry:
 
 
 def entries(analyses: Iterable[Analysis], *, withheld: Collection[uuid.UUID] = ()) -> list[Entry]:
-    """Present several; those whose ids are `withheld` without what the model said."""
-    return [entry(analysis, withheld=analysis.pk in withheld) for analysis in analyses]
+    """Present several; those whose ids are `withheld` without what the model or others said."""
+    rows = list(analyses)
+    answered = set(Review.objects.filter(analysis__in=rows).values_list("analysis_id", flat=True))
+    answered.difference_update(withheld)
+    shown = (entry(analysis, withheld=analysis.pk in withheld) for analysis in rows)
+    return [replace(one, answered=one.analysis.pk in answered) for one in shown]
 
 
 def result_page(analysis: Analysis) -> ResultPage:

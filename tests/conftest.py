@@ -1,6 +1,7 @@
 """A home and a Redis of their own for the tests, before the settings are read.
 
-With DATABASE_URL and REDIS_URL set, those are used instead; the home is still a temporary one.
+With DATABASE_URL and REDIS_URL set, those are used instead; the home is still a temporary one. Of
+several processes that share out the tests, each has databases of its own there.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -20,6 +22,8 @@ from tests.strict import pytest_make_collect_report, pytest_runtest_makereport
 __all__ = ("pytest_make_collect_report", "pytest_runtest_makereport")
 
 REDIS_STARTS_WITHIN = 10  # s
+PROCESS = os.environ.get("PYTEST_XDIST_WORKER", "")  # gw0, gw1, …; "" where there is but one
+REDIS_DATABASES = 4  # of one process: broker and cache of its tests, and of a product they start
 TEST_MASTER_KEY = "0123456789abcdef" * 4
 
 
@@ -37,7 +41,10 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault("IMAGE_MASTER_KEYS", TEST_MASTER_KEY)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ["DJANGO_SETTINGS_MODULE"] = "dermai.settings"
-    if not os.environ.get("REDIS_URL"):
+    if redis_url := os.environ.get("REDIS_URL"):
+        first = REDIS_DATABASES * int(PROCESS.removeprefix("gw") or 0)
+        os.environ["REDIS_URL"] = urlsplit(redis_url)._replace(path=f"/{first}").geturl()
+    else:
         Embedded.redis = _start_redis(Embedded.home)
     _load_settings(Embedded.home)
 
@@ -52,7 +59,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings_xdist_suffix() -> None:
-    """Nothing to do for the file of the embedded mode: each process has a home of its own."""
+    """Nothing to do: each process has a home, or a name, of its own; see `_load_settings`."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -146,6 +153,8 @@ def _load_settings(home: Path) -> None:
     if database["ENGINE"].endswith("sqlite3"):
         # A file, not memory, under the name that worker processes with this home look for.
         database["TEST"] = {"NAME": str(home / "dermai.sqlite3")}
+    else:
+        database["TEST"] = {"NAME": f"test_{database['NAME']}{PROCESS}"}
     # The manifest exists only after collectstatic.
     settings.STORAGES["staticfiles"] = {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"

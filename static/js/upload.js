@@ -23,9 +23,12 @@ function newKey() {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-function megabytes(size) {
-  return (size / 1048576).toLocaleString(document.documentElement.lang, {
-    maximumFractionDigits: 1,
+function sizeInWords(bytes) {
+  const small = bytes < 1e6;
+  return (bytes / (small ? 1e3 : 1e6)).toLocaleString(document.documentElement.lang, {
+    style: "unit",
+    unit: small ? "kilobyte" : "megabyte",
+    maximumFractionDigits: small ? 0 : 1,
   });
 }
 
@@ -102,7 +105,7 @@ function add(files) {
     list.append(element);
     picture(row);
     if (file.size > Number(say.maxBytes)) show(row, "refused", say.sayTooLarge);
-    else show(row, "ready", `${say.sayReady} · ${megabytes(file.size)} MB`);
+    else show(row, "ready", `${say.sayReady} · ${sizeInWords(file.size)}`);
   }
   status.textContent = Array.from(files, (file) => file.name).join(", ");
 }

@@ -37,6 +37,7 @@ def test_nothing_clinical_is_registered() -> None:
 def test_an_administrator_sees_accounts_and_nothing_else(client: Client, ada: User) -> None:
     index = client.get("/admin/").content.decode()
     assert USERS in index
+    assert '<link rel="icon"' in index  # or the browser asks for one that is not there
     for other in ("/admin/auth/", "/admin/account/", "/admin/mfa/", "/admin/analyses/"):
         assert other not in index, other
         assert client.get(other).status_code in {403, 404}, other

@@ -143,3 +143,8 @@ def test_it_streams_in_pieces() -> None:
     assert len(pieces) > 300
     assert max(pieces) < sum(pieces)
     assert len(read(alice, "access.json")) == 300
+
+
+def test_its_files_say_when_they_were_made() -> None:
+    (year, *_rest) = opened(make_user("alice")).infolist()[0].date_time
+    assert year >= 2026

@@ -16,6 +16,7 @@ from accounts.care.models import CareRelationship
 from accounts.care.services import revoke
 from analyses import reviews
 from analyses.models import Advice, Analysis, Opinion, Review
+from analyses.presentation import entries
 from inference_worker.verdict import Category
 from tests.cases import OPINION, Case, make_case, make_ended
 from tests.factories import make_lesion, make_user
@@ -211,6 +212,22 @@ def test_the_patient_reads_the_answer_above_the_models_sentence(client: Client, 
     assert "Answer of Bob" in html
     assert "See you in spring" in html
     assert html.index("Keep watching it") < html.index("Show this to a doctor soon")
+
+
+def test_lists_say_what_is_answered_but_not_to_those_whose_opinion_is_due(
+    client: Client, case: Case
+) -> None:
+    pages = ("list", "dashboard")
+    assert [page(client, case.alice, name).count("Answered") for name in pages] == [0, 0]
+
+    reviews.write(
+        analysis_id=case.analysis.pk, author=case.bob, opinion=Opinion.BENIGN, advice=Advice.WATCH
+    )
+
+    assert [page(client, case.alice, name).count("Answered") for name in pages] == [1, 1]
+    one = Analysis.objects.get(pk=case.analysis.pk)
+    assert entries([one])[0].answered
+    assert not entries([one], withheld={one.pk})[0].answered
 
 
 def test_a_note_is_text_and_never_markup(client: Client, case: Case) -> None:

