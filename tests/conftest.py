@@ -35,6 +35,8 @@ class Embedded:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("numprocesses", None) and not PROCESS:
+        return  # the processes that run the tests inherit nothing and each make their own
     Embedded.home = Path(tempfile.mkdtemp(prefix="dermai-t-", dir="/tmp"))
     (Embedded.home / "static").mkdir()
     os.environ["DERMAI_HOME"] = str(Embedded.home)
