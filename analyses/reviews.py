@@ -10,6 +10,7 @@ from django.db.models.functions import Coalesce
 
 from accounts.audit.chain import record
 from accounts.audit.models import Action
+from accounts.models import User
 from analyses import purging
 from analyses.models import (
     Advice,
@@ -24,7 +25,6 @@ from analyses.models.analysis import TERMINAL
 if TYPE_CHECKING:
     import uuid
 
-    from accounts.models import User
     from analyses.models.analysis import AnalysisQuerySet
 
 # A photo that the model could not judge is neither high nor low risk: it queues in the middle.
@@ -175,7 +175,12 @@ def amend(
 
 
 def _reviewable(analysis_id: uuid.UUID, user: User) -> Analysis:
-    """Return the analysis, locked: it must not be deleted under what is written of it."""
+    """Return the analysis, locked: it must not be deleted under what is written of it.
+
+    Nor may its author be, who is locked before it, in the order of `analyses.locks`.
+    """
+    if User.objects.select_for_update(no_key=True).filter(pk=user.pk).first() is None:
+        raise NotReviewableError
     found = reviewable_by(user).select_related("result").filter(pk=analysis_id)
     analysis = found.select_for_update(of=("self",), no_key=True).first()
     if analysis is None:

@@ -43,7 +43,7 @@ def _member(
     loaded: Bundle, run: Run, own: Labelled, number: int, rows: NDArray[np.int64]
 ) -> NDArray[np.float32]:
     """Return the opinions of member `number` of `rows`, from the run's folder where they are."""
-    folder = run.out / "opinions" / _key(loaded.manifest, run, own)
+    folder = run.out / "opinions" / key(loaded.manifest, run, own)
     pixels = predict.photos(run, own.records)
     found = []
     for start in range(0, len(rows), PART):
@@ -58,7 +58,7 @@ def _member(
     return np.concatenate(found)
 
 
-def _key(described: Manifest, run: Run, own: Labelled) -> str:
+def key(described: Manifest, run: Run, own: Labelled) -> str:
     """Return a name for all that an opinion depends on: another bundle's are never taken up."""
     classifier = described.classifier
     depends = [

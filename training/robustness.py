@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from inference_worker import preprocessing
 from inference_worker.calibration import temper
-from training import degrade, evaluate, markdown, metrics, predict
+from training import degrade, evaluate, markdown, metrics, opinions, predict
 from training.readers import Source
 from training.recipe import RecipeError
 
@@ -54,7 +54,8 @@ def report(
 
     Each photo is judged as it stands, without further views: what views add is not the question.
     `others` are the cleaning steps to judge the lack or the addition of, all of them by default:
-    each costs as much time as the photos as served do.
+    each costs as much time as the photos as served do. What is judged is kept in the run's folder:
+    a second call goes on where the first was killed.
     """
     rows = own.split.test
     rows = [rows[i] for i in np.unique(np.linspace(0, len(rows) - 1, photos).round().astype(int))]
@@ -70,7 +71,8 @@ def report(
     members = [predict.ready(member, run, len(rows)) for member in loaded.members]
     p = {
         (kind, name): temper(
-            _judge(run, own, members, rows, kind, steps), loaded.manifest.temperature
+            _kept(run, own, loaded.manifest, members, rows, kind, steps),
+            loaded.manifest.temperature,
         )
         for kind in degrade.KINDS
         for name, steps in cleanings.items()
@@ -81,7 +83,7 @@ def report(
         "tasks": {
             task: [
                 _row(kind, cleanings, p, truth[task], columns[task], draws)
-                for kind in degrade.KINDS
+                for kind in tqdm(degrade.KINDS, desc=f"resampling, {task}", unit="kind")
             ]
             for task in truth
         },
@@ -99,6 +101,27 @@ def cleanings_of(
             found[f"without {name}"] = [one for one in own if one[0] != name]
         else:
             found[f"with {name}"] = [*own, (name, {})]
+    return found
+
+
+def _kept(
+    run: Run,
+    own: Labelled,
+    described: Manifest,
+    members: Sequence[Ask],
+    rows: list[int],
+    kind: str,
+    steps: Steps,
+) -> NDArray[np.float64]:
+    """Return what `_judge` does, from the run's folder where it is."""
+    of = json.dumps([kind, [[name, dict(how)] for name, how in steps], rows], sort_keys=True)
+    name = f"{kind.replace(' ', '-')}-{hashlib.sha256(of.encode()).hexdigest()[:16]}.npz"
+    path = run.out / "judged" / opinions.key(described, run, own) / name
+    if not path.exists():
+        told = _judge(run, own, members, rows, kind, steps)
+        predict.save(path, rows=np.array(rows), probabilities=told)
+    with np.load(path, allow_pickle=False) as stored:
+        found: NDArray[np.float64] = stored["probabilities"]
     return found
 
 

@@ -68,11 +68,11 @@ def age(case: Case) -> Callable[[], object]:
     ("made", "locked"),
     [
         (upload_to_a_lesion, [User, Lesion]),
-        (lambda case: lambda: write(case), [Analysis]),
-        (amend, [Analysis]),
+        (lambda case: lambda: write(case), [User, Analysis]),
+        (amend, [User, Analysis]),
         (
             lambda case: lambda: reviews.reveal(analysis_id=case.analysis.pk, to=case.bob),
-            [Analysis],
+            [User, Analysis],
         ),
         (
             lambda case: lambda: erasure.delete_analysis(

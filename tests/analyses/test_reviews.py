@@ -214,3 +214,10 @@ def test_the_authors_name_stays_when_the_account_goes(case: Case) -> None:
     review.refresh_from_db()
     assert review.author is None
     assert review.author_name == "Bob"
+
+
+def test_an_author_whose_account_was_erased_meanwhile_writes_nothing(case: Case) -> None:
+    type(case.bob).objects.filter(pk=case.bob.pk).delete()
+    with pytest.raises(reviews.NotReviewableError):
+        write(case)
+    assert not Review.objects.exists()

@@ -56,7 +56,9 @@ def test_every_degradation_is_judged_with_and_without_each_step(
     assert "| JPEG 30 |" in (folder / "out" / "robustness.md").read_text()
 
 
-def test_fewer_cleanings_are_judged_where_fewer_are_asked_for(folder: Path, tmp_path: Path) -> None:
+def test_fewer_cleanings_are_judged_where_fewer_are_asked_for_and_none_twice(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bundle_, recipe = folder / "run" / "bundle", str(folder / "drawn.yaml")
     places = ["--data", str(folder / "data"), "--out", str(tmp_path), "--threads", "1"]
     less = ["--recipe", recipe, "--photos", "2"]
@@ -65,6 +67,10 @@ def test_fewer_cleanings_are_judged_where_fewer_are_asked_for(folder: Path, tmp_
     found = json.loads((tmp_path / "robustness.json").read_text())["tasks"]["malignant"]
     assert {name for row in found for name in row["cleaning"]} == {"without hair"}
 
+    def never(*_: object) -> None:
+        raise AssertionError("these photos were judged by the call before")
+
+    monkeypatch.setattr(robustness, "_judge", never)
     assert main(["robustness", str(bundle_), *less, *places, "--cleanings"]) == 0
     found = json.loads((tmp_path / "robustness.json").read_text())["tasks"]["malignant"]
     assert [row["cleaning"] for row in found] == [{}] * len(degrade.KINDS)
