@@ -17,6 +17,14 @@ if TYPE_CHECKING:
 
 SCALE: Final = 1000  # units of a drawing's full width
 _NEAR: Final = 1e-6
+# As those who publish them write them; the same in every language.
+_COLLECTIONS: Final = {
+    "ham10000": "HAM10000",
+    "isic2017": "ISIC 2017",
+    "isic2018_task1": "ISIC 2018, task 1",
+    "isic2019": "ISIC 2019",
+    "isic2020": "ISIC 2020",
+}
 
 _TEST: Final[dict[str, tuple[StrOrPromise, StrOrPromise]]] = {
     "melanoma_auc": (
@@ -136,6 +144,11 @@ class Outline:
     metrics: tuple[Metric, ...]
 
 
+def collection_name(key: str) -> str:
+    """Return what people call the data set that a bundle names `key`."""
+    return _COLLECTIONS.get(key, key)
+
+
 def of_test(test: Mapping[str, Any], threshold: float) -> tuple[Metric, ...]:
     """Return the figures that this page has words for, those of the gate at `threshold`."""
     calibrated = (test.get("calibration") or {}).get("after") or {}
@@ -162,7 +175,8 @@ def outlines(segmentation: Mapping[str, Any]) -> tuple[Outline, ...]:
             if key in figures
         )
         if known := tuple(metric for metric in means if metric is not None):
-            found.append(Outline(collection, int(figures["n_images"]), known))
+            name = collection_name(collection)
+            found.append(Outline(name, int(figures["n_images"]), known))
     return tuple(found)
 
 

@@ -101,7 +101,7 @@ def _page(bundle: dict[str, Any], sha256: str) -> ModelPage:
         outlines=model_figures.outlines(metrics.get("segmentation") or {}),
         data=tuple(
             DataSource(
-                str(source["name"]),
+                model_figures.collection_name(str(source["name"])),
                 str(source.get("licence", "")),
                 source.get("images"),
                 source.get("lesions"),

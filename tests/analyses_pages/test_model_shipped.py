@@ -50,8 +50,10 @@ def test_every_section_of_the_shipped_bundle_stands_on_its_page(
     pictures = {heading.text for heading in page.all("h3")}
     assert "What it is worth to follow it" in pictures
     assert len(page.all("polyline")) == 6  # two ROC curves, two of decisions
-    for collection, figures in metrics["segmentation"].items():
-        assert f"{collection}: {figures['n_images']:,} photos" in page.text
+    assert list(metrics["segmentation"]) == ["ham10000", "isic2018_task1"]
+    names = ("HAM10000", "ISIC 2018, task 1")
+    for name, figures in zip(names, metrics["segmentation"].values(), strict=True):
+        assert f"{name}: {figures['n_images']:,} photos" in page.text
         assert f"1 is a perfect match. {told(figures['dice']['mean'])}" in page.text
         assert f"the same match. {told(figures['iou']['mean'])}" in page.text
     assert "drawn: a checkerboard 100.0" in page.text
