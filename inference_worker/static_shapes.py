@@ -50,7 +50,9 @@ class StaticShapes:
     def forward(self, views: Tensor) -> tuple[Tensor, Tensor]:
         """Run the engine once over `views`, filled up to the next size."""
         count = len(views)
-        size = next((size for size in self.sizes if size >= count), count)
+        size = next((size for size in self.sizes if size >= count), None)
+        if size is None:
+            return self.engine.forward(views)  # a graph for every number there is would fill memory
         filled = torch.cat([views, views[-1:].expand(size - count, -1, -1, -1)])
         if size not in self._passes:
             self._passes[size] = _recorded(self.engine, filled)

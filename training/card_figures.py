@@ -125,6 +125,13 @@ def certificate(manifest: Manifest) -> str:
             " `python -m training recertify` certifies it at that one."
         )
     ill = found["malignant"]
+    rows = (manifest.metrics.get("test") or {}).get("gate") or ()
+    measured = any(row["threshold"] == controlled.threshold for row in rows)
+    on_test = (
+        "What it did at this threshold on the test part stands below."
+        if measured
+        else "What it does at this threshold on the test part has not been measured."
+    )
     coverage = share({"value": found["coverage"], "ci": found["ci"]["coverage"]})
     return (
         "Certified of single members, each on the fold that it left out and one photo a lesion, at"
@@ -132,7 +139,7 @@ def certificate(manifest: Manifest) -> str:
         f" {ill['decided_benign']} of {sum(ill.values())} were (upper bound"
         f" {percent(found['upper_bound'])}), and {coverage} of the lesions were decided."
         " The mean of all members cannot be certified so: every development lesion was trained on"
-        " by all of them but one. What it did at this threshold on the test part stands below."
+        f" by all of them but one. {on_test}"
     )
 
 

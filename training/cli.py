@@ -7,6 +7,7 @@ import contextlib
 import os
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +21,7 @@ from training import (
     evaluate,
     evidence,
     export,
+    metrics,
     parallel,
     rate_bundle,
     recertify,
@@ -86,7 +88,7 @@ def _export(arguments: argparse.Namespace) -> None:
 def _evaluate(arguments: argparse.Namespace) -> None:
     opened = _open(arguments, arguments.bundle, arguments.recipe)
     cases = rate_bundle.judge(*opened)
-    found = rate_bundle.report(opened[0].manifest, cases)
+    found = rate_bundle.report(opened[0].manifest, cases, opened[1].precision)
     evidence.write(found, arguments.out / "evidence")
     evidence.write_cases(cases, arguments.out / "evidence" / "predictions.csv")
 
@@ -115,7 +117,8 @@ def _recertify(arguments: argparse.Namespace) -> None:
     found = recertify.gate(loaded, run, own)
     if arguments.test:
         found = recertify.limits(loaded, found, run, own)
-        found = rate_bundle.report(found, rate_bundle.judge(loaded, run, own))
+        found = rate_bundle.report(found, rate_bundle.judge(loaded, run, own), run.precision)
+        found = replace(found, metrics={**found.metrics, metrics.READ_AGAIN: True})
     write_manifest(arguments.bundle, found)
     evidence.write(found, arguments.evidence or arguments.out / "evidence")
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from training.splits import Split
 
 SMOKE_PHOTOS: Final = 32
+WATCHED: Final = 0.1
+"""The share of a member's own training lesions by which it is watched, where that decides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +63,38 @@ def labelled(recipe: Recipe, data: Path, *, smoke: bool = False) -> Labelled:
     return Labelled(records, recipe.labels.of(records), split)
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The labelled photos that a member learns from, and those that its training is watched by."""
+
+    train: list[int]
+    watched: list[int]
+
+
+def parts(recipe: Recipe, own: Labelled, fold: int) -> Parts:
+    """Return the parts of the member that leaves `fold` out.
+
+    By default it is watched by that fold, and nothing follows from it. Where a recipe chooses its
+    weights by a figure (`monitor`), it is one of a share of the other folds: the gate is certified
+    on the fold that is left out, and nothing may have been chosen by that.
+    """
+    rows = own.split.train(fold)
+    if recipe.schedule.optimiser.monitor is None:
+        return Parts(rows, own.split.of(fold))
+    return Parts(*splits.share(own.records, rows, WATCHED, recipe.split.seed))
+
+
 def pools(
     recipe: Recipe, own: Labelled, fold: int, others: Lent, *, data: Path, cache_dir: Path
 ) -> tuple[list[Pool], list[float]]:
-    """Return what the member validated on `fold` draws from, and in which shares.
+    """Return what the member that leaves `fold` out draws from, and in which shares.
 
     The labelled photos first, their `pixels` of all parts. Further labelled photos share with these
     what crops and partial labels leave, by their numbers.
     """
-    rows = np.array(own.split.train(fold))
-    trainable = others.trainable([*own.split.test, *own.split.of(fold)])
+    divided = parts(recipe, own, fold)
+    rows = np.array(divided.train)
+    trainable = others.trainable([*own.split.test, *own.split.of(fold), *divided.watched])
     first = decoded(recipe, own.records, data=data, cache_dir=cache_dir)
     one_hot = np.eye(len(recipe.labels.columns), dtype=np.bool_)
     weight = _class_weights(own.labels[rows], recipe.data.class_power)

@@ -38,12 +38,19 @@ class Plan:
         """Tell whether there is more to train than what `path`, of ended weights, was made by.
 
         More is a stage that restarts, behind all of that; or all, where the file says nothing.
-        Raises `OtherRecipeError`.
+        Raises `OtherRecipeError`, also for a further stage that does not restart: how the one
+        before it ended is not kept.
         """
         before = self.check(metadata, path)
         if before is None:
             return True
-        return any(stage.restart for stage in self.stages[len(before.stages) :][:1])
+        further = self.stages[len(before.stages) :]
+        if further and not further[0].restart:
+            raise OtherRecipeError(
+                f"{path} is the end of {len(before.stages)} stages: a further one needs "
+                "'restart: true', or train anew without --resume or into another folder"
+            )
+        return bool(further)
 
     def check(self, metadata: Mapping[str, str], path: Path) -> Plan | None:
         """Return the plan that `path` was made by, which this one must begin with.

@@ -99,7 +99,7 @@ def train_member(run: Run, own: dataset.Labelled, others: lent.Lent, fold: int, 
     torch.manual_seed(seed)
     with run.team.first():
         pools, shares = dataset.pools(recipe, own, fold, others, data=run.data, cache_dir=run.cache)
-    held_out = np.array(own.split.of(fold))
+    watched = np.array(dataset.parts(recipe, own, fold).watched)
     counts = dataset.counts(pools)
     task = ClassifierTask(
         model=networks.classifier(
@@ -115,8 +115,8 @@ def train_member(run: Run, own: dataset.Labelled, others: lent.Lent, fold: int, 
             adjustment=dataset.adjustment(pools, shares),
             smoothing=recipe.schedule.smoothing,
         ),
-        validation=pools[0].pixels[held_out],
-        validation_labels=own.labels[held_out],
+        validation=pools[0].pixels[watched],
+        validation_labels=own.labels[watched],
         groups=groups(recipe),
         device=run.device,
     )

@@ -53,7 +53,7 @@ def lent(recipe: Recipe, own: Labelled, data: Path, *, few: int | None = None) -
     """
     further: list[Record] = []
     for name in recipe.data.further:
-        if source.at_hand(data, name):
+        if source.at_hand(data, name.removeprefix(readers.FOLDER)):
             further += readers.read(data, name)[:few]
         else:
             logger.warning("%s is not in %s: trained without it", name, data)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 from sklearn import metrics as sk
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     Floats: TypeAlias = NDArray[np.float64]
     Bools: TypeAlias = NDArray[np.bool_]
     Integers: TypeAlias = NDArray[np.int64]
+
+READ_AGAIN: Final = "test_read_again"
+"""The key in a bundle's metrics that says that its test part was read after its export."""
 
 _FLOOR = 1e-12
 _POINTS = 200

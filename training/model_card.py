@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from training import beside, card_figures, card_limits, robustness
+from training import beside, card_figures, card_limits, metrics, robustness
 from training.markdown import figure, number, table
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def render(manifest: Manifest, pictures: str) -> str:
         f"# Model card: {manifest.name} {manifest.version}",
         _facts(manifest),
         "## When not to use it\n\n" + _CAVEATS,
-        _data(manifest.training),
+        _data(manifest.training, read_again=metrics.READ_AGAIN in manifest.metrics),
         card_figures.full_coverage(test, pictures),
         card_figures.beside(manifest.metrics.get(beside.KEY)),
         card_figures.at_the_gate(manifest, test, pictures),
@@ -85,8 +85,9 @@ def _facts(manifest: Manifest) -> str:
         ("Licence", manifest.licence),
     ]
     if precision := manifest.metrics.get("evaluated_in"):
-        off = number(manifest.metrics["served_max_difference_of_p"])
-        how = f"in {precision}; the worker differed by at most {off} in p(malignant)"
+        how = f"in {precision}"
+        if (off := manifest.metrics.get("served_max_difference_of_p")) is not None:
+            how += f"; the worker differed by at most {number(off)} in p(malignant)"
         rows.append(("Measured", how))
     if stored := manifest.metrics.get("storage"):
         rows.append(("Weights", _stored(stored)))
@@ -107,15 +108,16 @@ def _stored(found: dict[str, Any]) -> str:
     )
 
 
-def _data(made: dict[str, Any]) -> str:
+def _data(made: dict[str, Any], *, read_again: bool) -> str:
     rows = [
         (entry["name"], entry["licence"], entry.get("images", ""), entry.get("lesions", ""))
         for entry in made.get("data", [])
     ]
     # Bundles made before splits by image were there say nothing: theirs were by lesion.
     by_image = (made.get("split") or {}).get("by") == "image"
+    often = "again to measure more, never to choose," if read_again else "once"
     text = (
-        f"{_BY_IMAGE if by_image else _BY_LESION} The test part was read once for this version,"
+        f"{_BY_IMAGE if by_image else _BY_LESION} The test part was read {often} for this version,"
         " after everything else had been fixed. Each member leaves one fold of the development part"
         " out; temperature, gate and limits are fitted on these folds."
         f" SHA-256 of the split: `{made.get('data_manifest_sha256')}`."

@@ -47,7 +47,7 @@ def render(manifest: Manifest) -> str:
             if name in test
         ),
         ("Calibration error (ECE)", markdown.figure(test["calibration"]["after"]["ece"], 3)),
-        (f"Decides, at {manifest.gate.threshold:.4g}", _coverage(gate)),
+        (f"Decides, at {gate['threshold']:.4g}", _coverage(gate)),
         ("Malignant: decided malignant", gate["malignant"]["decided_malignant"]),
         ("Malignant: left to a human", gate["malignant"]["deferred"]),
         ("Malignant: decided benign (missed)", gate["malignant"]["decided_benign"]),

@@ -55,7 +55,7 @@ def depthwise_in_float32(model: nn.Module) -> nn.Module:
 def _has_bf16(device: torch.device) -> bool:
     if device.type == "cpu":
         return cpu_multiplies_bfloat16()
-    return device.type != "cuda" or torch.cuda.is_bf16_supported()
+    return device.type != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def _in_float32(module: nn.Conv2d, x: Tensor) -> Tensor:

@@ -60,9 +60,11 @@ def _sources(run: Run, own: Labelled, others: Lent) -> list[dict[str, object]]:
         crops = readers.read(run.data, recipe.data.crops)
         found[recipe.data.crops] = [lesion[r.image_id] for r in crops if r.image_id in lesion]
     kept = others.trainable(own.split.test)
+    named = {name.removeprefix(readers.FOLDER): name for name in recipe.data.further}
     for records, rows in zip((others.further, others.partial), kept, strict=True):
         for record in (records[i] for i in rows):
-            found.setdefault(record.source, []).append(record.lesion_id)
+            name = named.get(record.source, record.source)
+            found.setdefault(name, []).append(record.lesion_id)
     if recipe.segmenter is not None and recipe.segmenter.extra is not None:
         parts = masked.masked(recipe, recipe.segmenter, own, run.data, few=run.few)
         found[recipe.segmenter.extra] = [

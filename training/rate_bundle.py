@@ -71,8 +71,11 @@ def judge(loaded: bundle.Bundle, run: Run, own: Labelled) -> evaluate.Cases:
     return export.cases_of(run, own, told, loaded.manifest.temperature)
 
 
-def report(described: Manifest, cases: evaluate.Cases) -> Manifest:
-    """Return the manifest with the test figures that `cases` give."""
+def report(described: Manifest, cases: evaluate.Cases, precision: str) -> Manifest:
+    """Return the manifest with the test figures that `cases`, judged in `precision`, give.
+
+    How far the worker was from the export's engine is not said of other figures than the export's.
+    """
     training: dict[str, Any] = described.training
     smoke = bool(training.get("smoke"))
     controlled = described.gate.risk_controlled
@@ -82,4 +85,6 @@ def report(described: Manifest, cases: evaluate.Cases) -> Manifest:
         certified=controlled.threshold if controlled else None,
         rounds=evaluate.SMOKE_ROUNDS if smoke else evaluate.ROUNDS,
     )
-    return replace(described, metrics={**described.metrics, "test": metrics.plain(found)})
+    kept = {k: v for k, v in described.metrics.items() if k != "served_max_difference_of_p"}
+    test = {"test": metrics.plain(found), "evaluated_in": precision}
+    return replace(described, metrics=kept | test)

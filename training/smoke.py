@@ -64,7 +64,9 @@ def run(name: str, data: Path | None, out: Path, threads: int) -> Passed:
     again = folder / "evaluated"
     opened = rate_bundle.open_bundle(folder / "bundle", data, again, small.device, name)
     cases = rate_bundle.judge(*opened)
-    evidence.write(rate_bundle.report(opened[0].manifest, cases), again / "evidence")
+    evidence.write(
+        rate_bundle.report(opened[0].manifest, cases, opened[1].precision), again / "evidence"
+    )
     verdict = Pipeline(bundle.load(folder / "bundle")).run(
         drawn.lesion(_PHOTO, _SIZE)[0], always_classify=True
     )

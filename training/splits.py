@@ -90,6 +90,27 @@ def _by(
     return Split(fold, _manifest(records, fold))
 
 
+def share(
+    records: Sequence[Record], rows: Sequence[int], part: float, seed: int
+) -> tuple[list[int], list[int]]:
+    """Divide `rows` by lesion into about 1 − `part` and `part` of each diagnosis's lesions.
+
+    Of a diagnosis with two lesions or more, each side has one at least.
+    """
+    lesions: dict[str, set[str]] = {}
+    for i in rows:
+        lesions.setdefault(records[i].dx or "", set()).add(records[i].lesion_id)
+    rng = np.random.default_rng((seed, 1))
+    chosen: set[str] = set()
+    for _dx, own in sorted(lesions.items()):
+        count = min(max(1, round(len(own) * part)), len(own) - 1)
+        chosen.update(np.array(sorted(own))[rng.permutation(len(own))[:count]].tolist())
+    return (
+        [i for i in rows if records[i].lesion_id not in chosen],
+        [i for i in rows if records[i].lesion_id in chosen],
+    )
+
+
 def _manifest(records: Sequence[Record], fold: Sequence[int]) -> str:
     lines = (f"{r.image_id},{r.lesion_id},{f}\n" for r, f in zip(records, fold, strict=True))
     return "".join(sorted(lines))

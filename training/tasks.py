@@ -110,7 +110,7 @@ class ClassifierTask:
 
     @torch.inference_mode()
     def validate(self, model: nn.Module, size: int) -> dict[str, float]:
-        """Return the ROC AUC of each group against the rest, and the balanced accuracy."""
+        """Return the ROC AUC of each group against the rest."""
         device = next(model.parameters()).device
         found = []
         for start in range(0, len(self.validation), _EVALUATION_BATCH):

@@ -69,3 +69,10 @@ def test_another_recipe_does_not_take_ended_weights_for_its_own(tmp_path: Path) 
         fit(Blobs(), tmp_path, Stage(4, 1, 20), STAGES[1])
 
     assert fit(Blobs(), tmp_path, made_of="b", resume=False)
+
+
+def test_a_further_stage_that_does_not_restart_is_not_taken_for_trained(tmp_path: Path) -> None:
+    fit(Blobs(), tmp_path)
+
+    with pytest.raises(OtherRecipeError, match="restart: true"):
+        fit(Blobs(), tmp_path, *STAGES, Stage(4, 1, 20))

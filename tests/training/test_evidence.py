@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from inference_worker import bundle, manifest
-from training import evidence, markdown, model_card, model_facts
+from training import evidence, markdown, metrics, model_card, model_facts
 
 STARTER = Path(__file__).resolve().parents[2] / "inference_worker" / "bundles" / "starter"
 
@@ -126,7 +126,31 @@ def test_a_bound_that_is_not_of_what_is_served_says_so(shipped: manifest.Manifes
         assert "of which this bound is not shown" in told
 
 
-def test_a_certified_bound_says_of_whom_it_is(shipped: manifest.Manifest) -> None:
+@pytest.mark.parametrize(
+    ("threshold", "told"), [(0.99, "stands below"), (0.9871, "has not been measured")]
+)
+def test_the_card_tells_whether_the_certified_threshold_was_tested(
+    shipped: manifest.Manifest, threshold: float, told: str
+) -> None:
+    card = model_card.render(certified(shipped, threshold), "evidence")
+
+    assert f"at this threshold on the test part {told}" in card
+
+
+def test_figures_taken_anew_say_in_what_and_that_the_test_part_was_read_again(
+    shipped: manifest.Manifest,
+) -> None:
+    own = {k: v for k, v in shipped.metrics.items() if k != "served_max_difference_of_p"}
+    own |= {"evaluated_in": "float32"}
+    for again in (True, False):
+        known = own | ({metrics.READ_AGAIN: True} if again else {})
+        card = model_card.render(replace(shipped, metrics=known), "evidence")
+        assert "| Measured | in float32 |" in card
+        assert ("was read again to measure more" in card) is again
+
+
+def certified(shipped: manifest.Manifest, threshold: float) -> manifest.Manifest:
+    """Return the bundle with a gate certified at `threshold`, of 1,000 malignant lesions."""
     certified: dict[str, Any] = {
         "benign": {"decided_benign": 400, "deferred": 600, "decided_malignant": 0},
         "malignant": {"decided_benign": 3, "deferred": 900, "decided_malignant": 97},
@@ -135,12 +159,16 @@ def test_a_certified_bound_says_of_whom_it_is(shipped: manifest.Manifest) -> Non
         "upper_bound": 0.0077,
     }
     seen = {"served_temperature": 0.906, "certified": certified}
-    controlled = manifest.RiskControlledGate(0.987, 0.01, 0.05, 0.25)
-    made = replace(
+    controlled = manifest.RiskControlledGate(threshold, 0.01, 0.05, 0.25)
+    return replace(
         shipped,
         gate=replace(shipped.gate, risk_controlled=controlled),
         metrics={**shipped.metrics, "out_of_fold": seen},
     )
+
+
+def test_a_certified_bound_says_of_whom_it_is(shipped: manifest.Manifest) -> None:
+    made = certified(shipped, 0.987)
 
     for told in (model_card.render(made, "evidence"), model_facts.render(made)):
         assert "Certified of single members, each on the fold that it left out" in told

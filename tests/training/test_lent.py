@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from tests.training import drawn
-from training import dataset, lent, recipe
+from training import dataset, lent, provenance, recipe
+from training.fit import Run
 from training.lent import Lent
 from training.readers import Record
 from training.tasks import Pool
@@ -93,6 +95,46 @@ def test_a_further_set_that_is_not_at_hand_is_done_without_and_said(
     assert sources(found.further) == ["isic2019"]
     assert len(found.further) == 3
     assert "absent is not in" in caplog.text
+
+
+def test_a_plain_folder_that_is_at_hand_lends_its_photos_under_its_own_name(data: Path) -> None:
+    made_ = made(data, further=("folder:ours",))
+    own = dataset.labelled(made_, data)
+    for number, dx in enumerate(("nv", "mel")):
+        (data / "ours" / dx).mkdir(parents=True)
+        picture = Image.new("RGB", (64, 48), (150 + 40 * number, 100, 90))
+        picture.save(data / "ours" / dx / "one.jpg")
+
+    found = lent.lent(made_, own, data)
+    assert len(found.further) == 2
+
+    licensed = replace(made_, licences={"folder:ours": "CC0-1.0"})
+    run = Run(licensed, data, data / "out", torch.device("cpu"))
+    described = provenance._sources(run, own, found)
+    assert {one["name"]: one["licence"] for one in described}["folder:ours"] == "CC0-1.0"
+
+
+@pytest.mark.parametrize("monitor", [None, "malignant_auc"])
+def test_what_chooses_the_weights_is_not_the_fold_that_the_gate_is_certified_on(
+    data: Path, monitor: str | None
+) -> None:
+    plain = made(data, partial="isic2017", partial_share=0.2)
+    optimiser = replace(plain.schedule.optimiser, monitor=monitor)
+    made_ = replace(plain, schedule=replace(plain.schedule, optimiser=optimiser))
+    own = dataset.labelled(made_, data)
+    fold = own.split.of(0)
+
+    parts = dataset.parts(made_, own, 0)
+    others = lent.lent(made_, own, data)
+    (first, *_), _ = dataset.pools(made_, own, 0, others, data=data, cache_dir=data / "cache")
+
+    assert not set(parts.train) & {*parts.watched, *fold, *own.split.test}
+    assert first.rows.tolist() == parts.train
+    if monitor is None:
+        assert parts.watched == fold
+    else:
+        assert parts.watched
+        assert sorted(parts.train + parts.watched) == own.split.train(0)
 
 
 def test_further_photos_are_drawn_by_their_number_and_weigh_in_the_classes(data: Path) -> None:

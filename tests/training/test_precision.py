@@ -98,6 +98,17 @@ def test_where_bf16_would_be_emulated_training_is_in_float32_and_says_so(
     assert precision.on(CPU, "fp16") == "fp16"
 
 
+@pytest.mark.parametrize(("own", "found"), [(True, "bf16"), (False, "fp32")])
+def test_a_gpu_that_only_emulates_bf16_trains_in_float32(
+    monkeypatch: pytest.MonkeyPatch, own: bool, found: str
+) -> None:
+    def supported(including_emulation: bool = True) -> bool:
+        return own or including_emulation
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
+    assert precision.on(torch.device("cuda"), "bf16") == found
+
+
 def test_a_depthwise_convolution_leaves_autocast_on_a_cpu_alone() -> None:
     layer = precision.depthwise_in_float32(nn.Conv2d(4, 4, 3, groups=4))
 

@@ -49,6 +49,23 @@ def test_a_member_never_trains_on_its_own_fold_or_the_test_part() -> None:
         assert set(found.train(fold)) | set(found.of(fold)) == set(found.development)
 
 
+def test_what_a_member_is_watched_by_shares_no_lesion_with_what_it_learns_from() -> None:
+    rows = list(range(len(RECORDS)))
+    learnt, watched = splits.share(RECORDS, rows, 0.1, seed=1)
+
+    assert sorted([*learnt, *watched]) == rows
+    lesions = [{RECORDS[i].lesion_id for i in part} for part in (learnt, watched)]
+    assert not lesions[0] & lesions[1]
+    for dx in {record.dx for record in RECORDS}:
+        own, seen = (
+            len({RECORDS[i].lesion_id for i in part if RECORDS[i].dx == dx})
+            for part in (learnt + watched, watched)
+        )
+        assert seen == min(max(1, round(own * 0.1)), own - 1), dx
+    assert splits.share(RECORDS, rows, 0.1, seed=1) == (learnt, watched)
+    assert splits.share(RECORDS, rows, 0.1, seed=2) != (learnt, watched)
+
+
 def test_the_same_seed_gives_the_same_split_whatever_the_order_of_records() -> None:
     assert split().sha256 == split(RECORDS[::-1]).sha256
     assert split().sha256 != split(seed=2).sha256
