@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from training.splits import Split
 
 SMOKE_PHOTOS: Final = 32
+_SMOKE_LESIONS: Final = 5
+"""Of each diagnosis at least: one to test, and of two folds' each one to learn and one to watch."""
 WATCHED: Final = 0.1
 """The share of a member's own training lesions by which it is watched, where that decides."""
 
@@ -76,12 +78,19 @@ def parts(recipe: Recipe, own: Labelled, fold: int) -> Parts:
 
     By default it is watched by that fold, and nothing follows from it. Where a recipe chooses its
     weights by a figure (`monitor`), it is one of a share of the other folds: the gate is certified
-    on the fold that is left out, and nothing may have been chosen by that.
+    on the fold that is left out, and nothing may have been chosen by that. Raises `SplitError`
+    where no lesion can be spared for it.
     """
     rows = own.split.train(fold)
     if recipe.schedule.optimiser.monitor is None:
         return Parts(rows, own.split.of(fold))
-    return Parts(*splits.share(own.records, rows, WATCHED, recipe.split.seed))
+    learnt, watched = splits.share(own.records, rows, WATCHED, recipe.split.seed)
+    if not watched:
+        raise splits.SplitError(
+            f"the schedule watches {recipe.schedule.optimiser.monitor!r}, and no diagnosis has two "
+            f"lesions to train on outside fold {fold}: give more photos, or leave 'monitor' out"
+        )
+    return Parts(learnt, watched)
 
 
 def pools(
@@ -179,9 +188,9 @@ def _class_weights(labels: NDArray[np.int64], power: float) -> NDArray[np.float6
 
 
 def _few(records: list[Record]) -> list[Record]:
-    """Keep the first photos of distinct lesions of each diagnosis, `SMOKE_PHOTOS` in all."""
+    """Keep the first photos of distinct lesions of each diagnosis, about `SMOKE_PHOTOS` in all."""
     kept, seen, count = [], set(), Counter[str]()
-    each = SMOKE_PHOTOS // len({record.dx for record in records})
+    each = max(_SMOKE_LESIONS, SMOKE_PHOTOS // len({record.dx for record in records}))
     for record in records:
         dx = str(record.dx)
         if record.lesion_id not in seen and count[dx] < each:

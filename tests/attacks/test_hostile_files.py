@@ -33,6 +33,7 @@ settings.configure(USE_I18N=False)
 from analyses import imaging
 from analyses.exceptions import IntakeError
 from analyses.formats import check_agreement, sniff
+from tests import images
 from tests.attacks.corpus import corpus
 worst = ("", 0.0)
 attacks = corpus()
@@ -41,16 +42,22 @@ def peak():
     status = pathlib.Path("/proc/self/status").read_text()
     return int(re.search(r"VmHWM:\\s+(\\d+)", status)[1])
 before = peak()
-for attack in attacks:
+def cost(content, name, media_type):
     started = time.process_time()
     try:
-        check_agreement(sniff(attack.content), name=attack.filename, media_type=attack.media_type)
-        imaging.decode(attack.content, max_pixels=25_000_000, min_side=96)
+        check_agreement(sniff(content), name=name, media_type=media_type)
+        imaging.decode(content, max_pixels=25_000_000, min_side=96)
     except IntakeError:
         pass
-    worst = max(worst, (attack.name, time.process_time() - started), key=lambda one: one[1])
+    return time.process_time() - started
+for attack in attacks:
+    taken = cost(attack.content, attack.filename, attack.media_type)
+    worst = max(worst, (attack.name, taken), key=lambda one: one[1])
 after = peak()
-print(json.dumps({"attacks": len(attacks), "worst": worst, "rss_kb": after, "before_kb": before}))
+honest = images.encode(images.lesion(5000, 5000), "PNG", compress_level=1)
+largest = cost(honest, "photo.png", "image/png")
+print(json.dumps({"attacks": len(attacks), "worst": worst, "largest_photo": largest,
+                  "rss_kb": after, "before_kb": before}))
 """
 
 
@@ -121,7 +128,7 @@ def test_every_orientation_comes_out_upright(
     assert np.abs(found.astype(int) - expected).mean() < 6
 
 
-def test_the_whole_corpus_takes_little_memory_and_no_file_takes_a_second() -> None:
+def test_the_whole_corpus_takes_little_memory_and_no_file_more_work_than_an_honest_photo() -> None:
     measured = subprocess.run(
         [sys.executable, "-c", MEASURE],
         cwd=ROOT,
@@ -132,5 +139,6 @@ def test_the_whole_corpus_takes_little_memory_and_no_file_takes_a_second() -> No
     )
     found = json.loads(measured.stdout)
     assert found["attacks"] > 120
-    assert found["worst"][1] < 1, found
+    # In one process on one machine: what a lesion's photo of the most pixels allowed costs.
+    assert found["worst"][1] < 1.5 * found["largest_photo"], found
     assert found["rss_kb"] * 1024 < 600 * MEGABYTE, found

@@ -15,6 +15,7 @@ from training import dataset, lent, provenance, recipe
 from training.fit import Run
 from training.lent import Lent
 from training.readers import Record
+from training.splits import TEST, SplitError
 from training.tasks import Pool
 
 
@@ -135,6 +136,22 @@ def test_what_chooses_the_weights_is_not_the_fold_that_the_gate_is_certified_on(
     else:
         assert parts.watched
         assert sorted(parts.train + parts.watched) == own.split.train(0)
+
+
+def test_a_watched_training_with_no_lesion_to_spare_is_refused_with_the_remedy(data: Path) -> None:
+    plain = made(data)
+    optimiser = replace(plain.schedule.optimiser, monitor="malignant_auc")
+    made_ = replace(plain, schedule=replace(plain.schedule, optimiser=optimiser))
+    own = dataset.labelled(made_, data)
+    first = {own.records[i].dx: own.records[i].lesion_id for i in own.split.train(0)}
+    alone = [
+        TEST if fold == 1 and own.records[i].lesion_id not in first.values() else fold
+        for i, fold in enumerate(own.split.fold)
+    ]
+    few = replace(own, split=replace(own.split, fold=tuple(alone)))
+
+    with pytest.raises(SplitError, match=r"no diagnosis has two lesions.*leave 'monitor' out"):
+        dataset.parts(made_, few, 0)
 
 
 def test_further_photos_are_drawn_by_their_number_and_weigh_in_the_classes(data: Path) -> None:
