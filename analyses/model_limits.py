@@ -56,10 +56,11 @@ _WORSE: Final[dict[str, StrOrPromise]] = {
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A table, and of how many photos or members it is."""
+    """A table, of how many photos or members it is, and of which version if not of this one."""
 
     table: Table
     count: int
+    version: str = ""
 
 
 def groups(test: Mapping[str, Any]) -> Table | None:
@@ -129,4 +130,4 @@ def leak(metrics: Mapping[str, Any]) -> Measured | None:
             if name in found["by_lesion"] and name in found["by_image"]
         ),
     )
-    return Measured(table, found["members"])
+    return Measured(table, found["members"], found.get("version", ""))

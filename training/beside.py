@@ -51,3 +51,19 @@ def put(own: Manifest, flattered: Manifest) -> Manifest:
         "by_image": {name: test[name] for name in FIGURES if name in test},
     }
     return replace(own, metrics={**own.metrics, KEY: found})
+
+
+def carry(own: Manifest, earlier: Manifest) -> Manifest:
+    """Return `own` with the comparison of an earlier version of it, and of which version that is.
+
+    For want of a further network on a leaking split. Both columns stay the earlier version's: one
+    of its own beside one of another schedule would compare schedules. Raises `RecipeError`.
+    """
+    found = earlier.metrics.get(KEY)
+    if found is None or earlier.name != own.name:
+        raise RecipeError(
+            f"{earlier.name!r} {earlier.version} holds no comparison with an image-random split of "
+            f"{own.name!r}: fit the recipe with --by-image and put that bundle beside this one"
+        )
+    kept = {"version": earlier.version, **found}
+    return replace(own, metrics={**own.metrics, KEY: kept})

@@ -68,6 +68,11 @@ def beside(found: dict[str, Any] | None) -> str:
         " photos: a difference within the intervals says nothing."
         f" {who}, each on its own test part."
     )
+    if "version" in found:
+        text += (
+            f" Measured with version {found['version']}, in both columns, and not anew with this"
+            " one: a longer training may learn more by heart."
+        )
     figures = table(("", "by lesion", "by image"), rows)
     return f"## How much an image-random split flatters\n\n{text}\n\n{figures}"
 

@@ -128,6 +128,8 @@ def _card(arguments: argparse.Namespace) -> None:
     found = load_manifest(arguments.bundle)[0]
     if arguments.beside is not None:
         found = beside.put(found, load_manifest(arguments.beside)[0])
+    if arguments.earlier is not None:
+        found = beside.carry(found, load_manifest(arguments.earlier)[0])
     if arguments.robustness is not None:
         found = robustness.put(found, arguments.robustness)
     found = evidence.completed(found)
@@ -269,7 +271,11 @@ def _add_measuring(commands: Commands) -> None:
 def _add_card(commands: Commands) -> None:
     command = commands.add_parser("card", help="write a bundle's evidence and model card anew")
     command.add_argument("bundle", type=Path, help="a bundle's folder")
-    command.add_argument("--beside", type=Path, help="a bundle of the same recipe, split by image")
+    leak = command.add_mutually_exclusive_group()
+    leak.add_argument("--beside", type=Path, help="a bundle of the same recipe, split by image")
+    leak.add_argument(
+        "--earlier", type=Path, help="a bundle of an earlier version, whose comparison is kept"
+    )
     command.add_argument("--robustness", type=Path, help="the robustness.json of this bundle")
     command.add_argument("--evidence", type=Path, required=True, help="where to")
     command.set_defaults(run=_card, threads=os.cpu_count())

@@ -100,6 +100,7 @@ LIMITS: dict[str, Any] = {
         },
     },
     "image_random": {
+        "version": "0.9.0",
         "members": 1,
         "by_lesion": {"malignant_auc": {"value": 0.92}},
         "by_image": {"malignant_auc": {"value": 0.95, "ci": [0.94, 0.96]}},
@@ -121,7 +122,7 @@ def test_the_model_page_says_where_the_model_is_worse(
     assert "400 test photos" in page.text
     assert "blurred 0.900 (0.880 to 0.920) -0.020 (-0.030 to +0.010)" in page.text
     assert "Malignant told from benign (AUC) 0.920 0.950 (0.940 to 0.960)" in page.text
-    assert "One network alone." in page.text
+    assert "One network alone. Both columns were measured with version 0.9.0" in page.text
 
 
 def test_a_figure_that_could_not_be_computed_is_a_dash() -> None:
@@ -224,6 +225,7 @@ def test_a_figure_of_one_side_alone_is_no_comparison() -> None:
 
     assert found is not None
     assert [row[1:] for row in found.table.rows] == [("0.920", "0.950")]
+    assert found.version == ""
 
 
 def test_real_photos_that_no_check_lets_through_are_counted_together() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from inference_worker.manifest import Manifest
 from tests.training.test_compare import described
-from training import beside
+from training import beside, card_figures
 from training.recipe import RecipeError
 
 
@@ -49,6 +49,27 @@ def test_a_members_own_intervals_are_kept_where_they_were_taken() -> None:
 
     assert told["by_lesion"]["balanced_accuracy"] == figure
     assert "balanced_accuracy" not in told["by_image"]
+
+
+def test_an_earlier_versions_comparison_is_kept_whole_and_says_whose_it_is() -> None:
+    earlier = replace(beside.put(made("lesion", 0.93), made("image", 0.98)), version="1.0.0")
+    own = replace(made("lesion", 0.95), version="2.0.0")
+
+    told = beside.carry(own, earlier).metrics[beside.KEY]
+
+    assert told["version"] == "1.0.0"
+    assert told["by_lesion"]["malignant_auc"]["value"] == 0.93
+    said = card_figures.beside(told)
+    assert "Measured with version 1.0.0, in both columns, and not anew" in said
+    assert "Measured with" not in card_figures.beside(earlier.metrics[beside.KEY])
+
+
+@pytest.mark.parametrize("change", [{"metrics": {}}, {"name": "two"}])
+def test_what_compares_nothing_with_this_model_is_not_carried(change: dict[str, Any]) -> None:
+    earlier = beside.put(made("lesion", 0.93), made("image", 0.98))
+
+    with pytest.raises(RecipeError, match="--by-image"):
+        beside.carry(made("lesion", 0.95), replace(earlier, **change))
 
 
 def test_ensembles_of_other_sizes_do_not_stand_beside_each_other() -> None:
