@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from training.schedule import Stage
@@ -68,6 +68,25 @@ class Plan:
                 "without --resume or into another folder"
             )
         return before
+
+
+def verify(path: Path, metadata: Mapping[str, str], plan: Plan) -> None:
+    """Raise `OtherRecipeError` where `path`, of ended weights, was not made by the whole `plan`.
+
+    Where the plan says no number of photos, any will do; where the file says nothing, it is taken.
+    """
+    if _KEY not in metadata:
+        return
+    made = _read(metadata[_KEY])
+    stages = tuple(
+        replace(stage, images=stage.images or before.images)
+        for stage, before in zip(plan.stages, made.stages, strict=False)
+    )
+    if (plan.made_of, stages, len(plan.stages)) != (made.made_of, made.stages, len(made.stages)):
+        raise OtherRecipeError(
+            f"{path} was made by another recipe, schedule or other data than this bundle would "
+            "name: export with those, or train anew into another folder"
+        )
 
 
 def _read(text: str) -> Plan:

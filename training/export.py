@@ -15,6 +15,8 @@ from training import (
     calibrate,
     dataset,
     evaluate,
+    fit,
+    lent,
     marks,
     metrics,
     out_of_fold,
@@ -57,9 +59,12 @@ def export(run: Run, recipe_sha256: str, folder: Path) -> Manifest:
     """Write the bundle of a finished run into `folder` and return its manifest.
 
     The test part is read here, once, after everything else has been fixed. Raises
-    `ServedOtherwiseError`, and leaves no `bundle.json`, where the worker would say something else.
+    `ServedOtherwiseError`, and leaves no `bundle.json`, where the worker would say something else,
+    and `OtherRecipeError` where the run's weights are of another recipe.
     """
     own = dataset.labelled(run.recipe, run.data, smoke=run.smoke)
+    others = lent.lent(run.recipe, own, run.data, few=run.few)
+    fit.verify(run, own, others)
     pixels = predict.photos(run, own.records)
     plan = views.plan(run.recipe.views)
     opinions = [predict.member(run, own, fold) for fold in range(len(run.recipe.seeds))]
@@ -95,7 +100,7 @@ def export(run: Run, recipe_sha256: str, folder: Path) -> Manifest:
         ood=ood,
         segmenter=segmenter,
         training={
-            **provenance.record(run, own, recipe_sha256, oof.best_member),
+            **provenance.record(run, own, others, recipe_sha256, oof.best_member),
             **_youden(run, oof, temperature),
         },
         metrics=metrics.plain(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 import torch
 
-from training import cache, dataset, lent, loop, losses, masked, networks
+from training import cache, checkpoint, dataset, ended, lent, loop, losses, masked, networks
 from training.parallel import SOLO, Team
 from training.recipe import Schedule, SegmenterRecipe
 from training.tasks import ClassifierTask, SegmenterTask
@@ -165,6 +165,20 @@ def train_segmenter(run: Run, spec: SegmenterRecipe, own: dataset.Labelled) -> P
         resume=run.resume,
         made_of=_made_of(run, own, spec, spec.schedule),
     )
+
+
+def verify(run: Run, own: dataset.Labelled, others: lent.Lent) -> None:
+    """Raise `OtherRecipeError` where ended weights in the run folder are not of this recipe."""
+    recipe = run.recipe
+    for fold, seed in enumerate(recipe.seeds):
+        what = (recipe.network(fold), recipe.schedule, fold, seed, others)
+        plan = ended.Plan(_made_of(run, own, *what), recipe.schedule.stages)
+        path = run.member(fold) / loop.FINAL
+        ended.verify(path, checkpoint.read_metadata(path), plan)
+    if recipe.segmenter is not None:
+        spec, path = recipe.segmenter, run.segmenter / loop.FINAL
+        plan = ended.Plan(_made_of(run, own, spec, spec.schedule), spec.schedule.stages)
+        ended.verify(path, checkpoint.read_metadata(path), plan)
 
 
 def groups(recipe: Recipe) -> dict[str, tuple[int, ...]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from training import lent, masked, readers
+from training import masked, readers
 from training.fit import filled
 
 if TYPE_CHECKING:
@@ -13,12 +13,13 @@ if TYPE_CHECKING:
     from training.lent import Lent
 
 
-def record(run: Run, own: Labelled, recipe_sha256: str, best_member: int) -> dict[str, Any]:
+def record(
+    run: Run, own: Labelled, others: Lent, recipe_sha256: str, best_member: int
+) -> dict[str, Any]:
     """Return what the bundle was made from."""
     recipe = run.recipe
     development = len(own.split.development)
     folds = recipe.split.folds
-    others = lent.lent(recipe, own, run.data, few=run.few)
     further = len(others.trainable(own.split.test)[0])
     stages = filled(
         recipe.schedule.stages,

@@ -16,12 +16,15 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 STARTS_WITHIN = 60  # s
 HEAVY = {"torch", "torchvision", "timm", "cv2", "openvino", "segmentation_models_pytorch"}
-# A hook of the server's configuration: after each request, the worker writes what it has loaded.
+# A hook of the server's configuration: after each request, the worker writes what it has loaded,
+# whole or not at all, since it may be read meanwhile.
 REPORT = """
 import json, pathlib, sys
 def post_request(worker, req, environ, resp):
     loaded = sorted({name.partition(".")[0] for name in sys.modules})
-    pathlib.Path(%(report)r).write_text(json.dumps(loaded))
+    unfinished = pathlib.Path(%(report)r + ".tmp")
+    unfinished.write_text(json.dumps(loaded))
+    unfinished.replace(%(report)r)
 """
 
 

@@ -111,6 +111,37 @@ def test_the_bundle_says_how_its_weights_and_its_temperature_were_kept(run: Path
     assert "kept as int8" in (run / "run" / "model-card.md").read_text()
 
 
+@pytest.mark.parametrize(
+    ("was", "becomes", "whose"),
+    [
+        ("epochs: 1, images: 16}]}\nsegmenter", "epochs: 2, images: 16}]}\nsegmenter", "member-0"),
+        ("seeds: [1, 2]", "seeds: [1, 3]", "member-1"),
+        ("held_out: 0.5", "held_out: 0.5\n  dice_weight: 0.3", "segmenter"),
+    ],
+)
+def test_weights_of_another_recipe_are_not_exported(
+    run: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    was: str,
+    becomes: str,
+    whose: str,
+) -> None:
+    (tmp_path / "data").symlink_to(run / "data")
+    (tmp_path / "run").symlink_to(run / "run")
+    assert was in drawn.RECIPE
+    # At smoke size every stage has one epoch: a second stage is another schedule.
+    becomes = becomes.replace("epochs: 2, images: 16}", "epochs: 1}, {size: 64, epochs: 1}")
+    (tmp_path / "drawn.yaml").write_text(drawn.RECIPE.replace(was, becomes))
+    places = ["--smoke", "--bundle", str(tmp_path / "bundle")]
+
+    assert command(tmp_path, "export", *places) == 2
+
+    said = capsys.readouterr().err
+    assert f"{whose}/final.safetensors was made by another recipe" in said
+    assert not (tmp_path / "bundle").exists()
+
+
 def test_a_bundle_compared_with_itself_is_no_better_and_no_worse(run: Path, tmp_path: Path) -> None:
     folder = str(run / "run" / "bundle")
     recipe = ["--recipe", str(run / "drawn.yaml"), "--threads", "1"]
