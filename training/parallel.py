@@ -8,6 +8,7 @@ the result is that of one process, but for batch statistics, which each takes of
 
 from __future__ import annotations
 
+import atexit
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -104,5 +105,7 @@ def join(device: torch.device) -> tuple[Team, torch.device]:
         InitProcessGroupKwargs(timeout=_PATIENCE),
     ]
     accelerator = Accelerator(cpu=device.type == "cpu", kwargs_handlers=options)
+    # The group's threads, still running while the interpreter goes, would abort a finished process.
+    atexit.register(accelerator.end_training)
     team = Team(accelerator.process_index, accelerator.num_processes, accelerator)
     return team, torch.device(accelerator.device)
