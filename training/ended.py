@@ -69,20 +69,19 @@ class Plan:
             )
         return before
 
+    def verify(self, metadata: Mapping[str, str], path: Path) -> None:
+        """Raise `OtherRecipeError` where `path`, of ended weights, was not made by all of this.
 
-def verify(path: Path, metadata: Mapping[str, str], plan: Plan) -> None:
-    """Raise `OtherRecipeError` where `path`, of ended weights, was not made by the whole `plan`.
-
-    Where the plan says no number of photos, any will do; where the file says nothing, it is taken.
-    """
-    if _KEY not in metadata:
-        return
-    made = _read(metadata[_KEY])
-    stages = tuple(
-        replace(stage, images=stage.images or before.images)
-        for stage, before in zip(plan.stages, made.stages, strict=False)
-    )
-    if (plan.made_of, stages, len(plan.stages)) != (made.made_of, made.stages, len(made.stages)):
+        Where a stage says no number of photos, any will do; a file that says nothing is taken.
+        """
+        if _KEY not in metadata:
+            return
+        made = _read(metadata[_KEY])
+        if len(made.stages) == len(self.stages):
+            stages = zip(self.stages, made.stages, strict=True)
+            filled = tuple(replace(own, images=own.images or other.images) for own, other in stages)
+            if made == replace(self, stages=filled):
+                return
         raise OtherRecipeError(
             f"{path} was made by another recipe, schedule or other data than this bundle would "
             "name: export with those, or train anew into another folder"

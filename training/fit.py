@@ -123,7 +123,7 @@ def train_member(run: Run, own: dataset.Labelled, others: lent.Lent, fold: int, 
     optimiser = recipe.schedule.optimiser
     optimiser = replace(optimiser, lr=network.lr or optimiser.lr)
     stages = filled(recipe.schedule.stages, int(counts.sum()), optimiser.batch)
-    made_of = _made_of(run, own, network, recipe.schedule, fold, seed, others)
+    made_of = _member_made_of(run, own, others, fold, seed)
     place = loop.Place(run.member(fold), run.device, run.team, run.trackers)
     return loop.fit(task, stages, optimiser, place, seed=seed, resume=run.resume, made_of=made_of)
 
@@ -163,7 +163,7 @@ def train_segmenter(run: Run, spec: SegmenterRecipe, own: dataset.Labelled) -> P
         place,
         seed=spec.seed,
         resume=run.resume,
-        made_of=_made_of(run, own, spec, spec.schedule),
+        made_of=_segmenter_made_of(run, own, spec),
     )
 
 
@@ -171,14 +171,12 @@ def verify(run: Run, own: dataset.Labelled, others: lent.Lent) -> None:
     """Raise `OtherRecipeError` where ended weights in the run folder are not of this recipe."""
     recipe = run.recipe
     for fold, seed in enumerate(recipe.seeds):
-        what = (recipe.network(fold), recipe.schedule, fold, seed, others)
-        plan = ended.Plan(_made_of(run, own, *what), recipe.schedule.stages)
-        path = run.member(fold) / loop.FINAL
-        ended.verify(path, checkpoint.read_metadata(path), plan)
+        made_of, path = _member_made_of(run, own, others, fold, seed), run.member(fold) / loop.FINAL
+        ended.Plan(made_of, recipe.schedule.stages).verify(checkpoint.read_metadata(path), path)
     if recipe.segmenter is not None:
         spec, path = recipe.segmenter, run.segmenter / loop.FINAL
-        plan = ended.Plan(_made_of(run, own, spec, spec.schedule), spec.schedule.stages)
-        ended.verify(path, checkpoint.read_metadata(path), plan)
+        plan = ended.Plan(_segmenter_made_of(run, own, spec), spec.schedule.stages)
+        plan.verify(checkpoint.read_metadata(path), path)
 
 
 def groups(recipe: Recipe) -> dict[str, tuple[int, ...]]:
@@ -192,6 +190,17 @@ def filled(stages: tuple[Stage, ...], photos: int, batch: int) -> tuple[Stage, .
     """Return the stages with as many whole batches as the photos make, where none are said."""
     whole = max(1, photos // batch) * batch
     return tuple(replace(stage, images=stage.images or whole) for stage in stages)
+
+
+def _member_made_of(
+    run: Run, own: dataset.Labelled, others: lent.Lent, fold: int, seed: int
+) -> str:
+    recipe = run.recipe
+    return _made_of(run, own, recipe.network(fold), recipe.schedule, fold, seed, others)
+
+
+def _segmenter_made_of(run: Run, own: dataset.Labelled, spec: SegmenterRecipe) -> str:
+    return _made_of(run, own, spec, spec.schedule)
 
 
 def _made_of(run: Run, own: dataset.Labelled, *what: object) -> str:

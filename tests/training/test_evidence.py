@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import re
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -111,17 +110,13 @@ def test_every_figure_stands_in_the_tables_for_machines(
 def test_what_an_older_bundle_lacks_is_said_to_be_not_measured(
     shipped: manifest.Manifest,
 ) -> None:
-    old = as_first_made(shipped)
-    card = model_card.render(old, "evidence")
+    card = model_card.render(as_first_made(shipped), "evidence")
 
-    test = old.metrics["test"]
-    first, women, row = test["members"][0], test["subgroups"]["sex"]["female"], test["gate"][0]
-    aucs = f"{first['melanoma_auc']:.4f} | {first['malignant_auc']:.4f}"
-    assert f"| 0 | 42 | {aucs} | not measured |" in card
+    assert "| 0 | 42 | 0.9101 | 0.9260 | not measured |" in card
     assert "pass every check together: not measured." in card
-    assert f"| sex | female | 924 | 145 | {women['malignant_auc']:.3f} |" in card
-    assert f"AURC): {test['aurc']:.4f}." in card
-    assert re.search(rf"\| {100 * row['coverage']:.1f}% \(\d+\.\d% to \d+\.\d%\) \|", card)
+    assert "| sex | female | 924 | 145 | 0.920 |" in card
+    assert "AURC): 0.0247." in card
+    assert "35.1% (33.0% to 37.2%)" in card
 
 
 def test_a_bound_that_is_not_of_what_is_served_says_so(shipped: manifest.Manifest) -> None:

@@ -200,8 +200,10 @@ def test_a_finished_run_goes_on_with_a_restart_as_if_it_had_been_planned(tmp_pat
 
     whole = run(tmp_path / "whole", *STAGES, again)
     first = run(tmp_path / "longer", *STAGES)
+    same = run(tmp_path / "longer", *STAGES)
     longer = run(tmp_path / "longer", *STAGES, again)
 
+    assert all(torch.equal(first[name], same[name]) for name in first)
     assert any(not torch.equal(first[name], longer[name]) for name in first)
     assert all(torch.equal(whole[name], longer[name]) for name in whole)
 
