@@ -8,10 +8,10 @@ however many that person sent. See decision 039.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from django.db.models import Case, Count, Min, Q, Sum, Value, When
-from django.db.models.functions import Coalesce, Least, Now
+from django.db.models import Max, Q, Subquery, Value, Window
+from django.db.models.functions import Coalesce, FirstValue, Greatest, Now, RowNumber
 
 from analyses.models import Analysis, Status
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from analyses.models.analysis import AnalysisQuerySet
 
 PLACE: Final = ("enqueued_at", "created_at", "id")
+ORDER: Final = ("place", "created_at", "id")  # the same, where one may not have been sent yet
 # SQLite's clock counts in these: who came in the same one as the served still came before.
 TICK: Final = timedelta(milliseconds=1)
 
@@ -61,7 +62,9 @@ def pass_on(served: Iterable[uuid.UUID]) -> None:
     theirs = _sent().filter(owner__in=owners)
     rest = list(theirs.select_for_update(skip_locked=True).values_list("id", flat=True))
     if rest and (len(owners) > 1 or _sent().exclude(owner__in=owners).exists()):
-        theirs.filter(id__in=rest).update(enqueued_at=Now() + TICK)
+        # Behind the last also where that was sent there in this very tick.
+        last = _sent().aggregate(last=Max("enqueued_at"))["last"]
+        theirs.filter(id__in=rest).update(enqueued_at=Greatest(Now(), Value(last)) + TICK)
 
 
 def position(analysis: Analysis) -> int:
@@ -69,30 +72,28 @@ def position(analysis: Analysis) -> int:
     queued = Analysis.objects.filter(status=Status.QUEUED).annotate(
         place=Coalesce("enqueued_at", "created_at")
     )
-    own = list(
-        queued.filter(owner=analysis.owner_id)
-        .order_by("place", "created_at", "id")
-        .values_list("id", "place", "created_at")
-    )
+    mine = queued.filter(owner=analysis.owner_id).order_by(*ORDER)
+    own = list(mine.values_list("id", "created_at"))
     rounds = next((n for n, one in enumerate(own, start=1) if one[0] == analysis.pk), 0)
     if not rounds:
         return 0
-    _, place, created_at = own[0]
-    # Who comes before this person is served once more than they are until it is this photo's turn.
-    served_first = Q(head__lt=place) | Q(head=place, oldest__lt=created_at)
-    others = (
-        queued.exclude(owner=analysis.owner_id)
-        .order_by()
-        .values("owner")
-        .annotate(waiting=Count("id"), head=Min("place"), oldest=Min("created_at"))
-        .annotate(
-            ahead=Least(
-                "waiting", Case(When(served_first, then=Value(rounds)), default=Value(rounds - 1))
-            )
-        )
-        .aggregate(all=Sum("ahead"))
+    first, created_at = own[0]
+    # Compared in the database: SQLite compares texts, and writes a time of its own shorter.
+    place = Subquery(mine.values("place")[:1])
+    turns: dict[str, Any] = {"partition_by": "owner", "order_by": ORDER}
+    others = queued.exclude(owner=analysis.owner_id).annotate(
+        turn=Window(RowNumber(), **turns),
+        head_place=Window(FirstValue("place"), **turns),
+        head_created_at=Window(FirstValue("created_at"), **turns),
+        head_id=Window(FirstValue("id"), **turns),
     )
-    return rounds + (others["all"] or 0)
+    # Who comes before this person is served once more than they are until it is this photo's turn.
+    before = (
+        Q(head_place__lt=place)
+        | Q(head_place=place, head_created_at__lt=created_at)
+        | Q(head_place=place, head_created_at=created_at, head_id__lt=first)
+    )
+    return rounds + others.filter(Q(turn__lt=rounds) | Q(turn=rounds) & before).count()
 
 
 def _sent() -> AnalysisQuerySet:

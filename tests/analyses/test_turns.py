@@ -10,6 +10,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.db.models import Value
 from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -237,8 +238,14 @@ class TestCompany:
         assert [claim.analysis_id for claim in company] == [free.id]
 
 
+@pytest.mark.parametrize("clock_stands", [False, True])
 @pytest.mark.parametrize("seed", range(5))
-def test_the_place_that_is_told_is_the_place_that_one_has(seed: int) -> None:
+def test_the_place_that_is_told_is_the_place_that_one_has(
+    seed: int, monkeypatch: pytest.MonkeyPatch, *, clock_stands: bool
+) -> None:
+    if clock_stands:  # as it does where all of this happens in one tick of SQLite's
+        now = timezone.now()
+        monkeypatch.setattr(turns, "Now", lambda: Value(now))
     chance = random.Random(seed)  # noqa: S311 - no secret
     people = [make_user() for _ in range(4)]
     for _ in range(8):
