@@ -2,71 +2,49 @@
 
 from __future__ import annotations
 
-import logging
-from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.conf import settings
-from django.core.mail import send_mail
-from django.db.models import Q
+from django.db import transaction
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
+from accounts import locks
+from accounts.post import letters
 from analyses.models import Review
 
 if TYPE_CHECKING:
     from accounts.models import User
-    from analyses.models.review import ReviewQuerySet
 
-# Longer than the task may run: whoever claimed it then is no longer at it.
-CLAIM_LAPSES: Final = timedelta(minutes=10)
-logger = logging.getLogger(__name__)
+AT_ONCE: Final = 100
 
 
-def send_due() -> int:
-    """Send a notice for each version of a review that has none; return how many went out.
+def write_due() -> int:
+    """Write a letter for each version of a review that has none; return how many were written.
 
-    A row is claimed by a conditional update before its mail is sent, so that two workers do not
-    send two, and is marked as told only afterwards. The claim of a worker that died in between
-    lapses: the patient may then be told twice, but is never not told.
+    The letter and the mark that it was written commit together, so that a patient is told once
+    whoever dies in between. The mail server is the business of `accounts.post.letters`.
     """
-    sent = 0
-    for review in _due().select_related("analysis__owner").order_by("created_at"):
-        if not _due().filter(pk=review.pk).update(notice_claimed_at=timezone.now()):
-            continue
-        own = Review.objects.filter(pk=review.pk)
-        try:
-            _send(review)
-        except OSError as error:
-            logger.warning("the notice of review %s waits: %s", review.pk, error)
-            own.update(notice_claimed_at=None)
-        else:
-            own.update(notified_at=timezone.now())
-            sent += 1
-    return sent
+    waiting = Review.objects.filter(notified_at=None).order_by("created_at")
+    written = 0
+    for pk, owner_id in waiting.values_list("pk", "analysis__owner")[:AT_ONCE]:
+        with transaction.atomic():
+            patients = locks.keep(owner_id)  # a letter refers to them
+            marked = waiting.filter(pk=pk).update(notified_at=timezone.now())
+            if marked and patients and patients[0].is_active:
+                _write(patients[0], Review.objects.get(pk=pk))
+                written += 1
+    return written
 
 
-def _due() -> ReviewQuerySet:
-    free = Q(notice_claimed_at=None) | Q(notice_claimed_at__lt=timezone.now() - CLAIM_LAPSES)
-    return Review.objects.filter(free, notified_at=None)
-
-
-def _send(review: Review) -> None:
-    patient: User = review.analysis.owner
-    if not patient.is_active:
-        return
+def _write(patient: User, review: Review) -> None:
     path = reverse("analyses:detail", args=[review.analysis_id])
     with translation.override(patient.language or settings.LANGUAGE_CODE):
         body = render_to_string(
             "analyses/email/answered.txt",
             {"name": patient.name, "link": f"{settings.PUBLIC_URL}{path}"},
         )
-        subject = _("There is an answer for you")
-        send_mail(
-            f"{settings.ACCOUNT_EMAIL_SUBJECT_PREFIX}{subject}",
-            body,
-            settings.DEFAULT_FROM_EMAIL,
-            [patient.email],
-        )
+        subject = f"{settings.ACCOUNT_EMAIL_SUBJECT_PREFIX}{_('There is an answer for you')}"
+    letters.write(to=patient.email, subject=subject, body=body, user=patient)

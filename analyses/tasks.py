@@ -23,7 +23,7 @@ def reconcile() -> None:
 @shared_task(name="analyses.tasks.send_notices", soft_time_limit=SOFT_LIMIT, time_limit=HARD_LIMIT)
 def send_notices() -> None:
     """Tell patients that they were answered."""
-    notices.send_due()
+    notices.write_due()
 
 
 @shared_task(

@@ -64,10 +64,8 @@ class Review(models.Model):
         "self", on_delete=models.CASCADE, null=True, blank=True, related_name="superseded_by"
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
-    # When the patient was told by e-mail that there is an answer; see `analyses.notices`.
+    # When a letter was written that tells the patient of it; see `analyses.notices`.
     notified_at = models.DateTimeField(null=True, blank=True, editable=False)
-    # When a worker set about telling; it may have died since.
-    notice_claimed_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     objects = ReviewQuerySet.as_manager()
 
