@@ -10,8 +10,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.views.decorators.http import require_http_methods
 
-from accounts.audit.chain import record
-from accounts.audit.models import Action
+from accounts.audit import denials
 
 if TYPE_CHECKING:
     from accounts.models import Role, User
@@ -55,7 +54,7 @@ def note_denied_page(request: HttpRequest) -> None:
     """Write to the trail that the page was not one of this person's role."""
     match = request.resolver_match
     route = match.view_name if match is not None else ""
-    record(Action.DENIED, actor=person(request), object_type="page", object_id=route[:64])
+    denials.note(request, person(request), object_type="page", object_id=route[:64])
 
 
 def person(request: HttpRequest) -> User:

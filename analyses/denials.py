@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Final
 from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
 
-from accounts.audit.chain import record
-from accounts.audit.models import Action
+from accounts.audit.denials import note
 from accounts.care.models import CareRelationship
 from accounts.models import ApiToken, User
 from analyses.models import Analysis, Lesion
@@ -48,25 +47,13 @@ class DenialMiddleware:
             found = _denied(user, name, value, unsafe=request.method not in SAFE)
             if found is not None:
                 kind, owner_id = found
-                record(
-                    Action.DENIED,
-                    actor=user,
-                    subject_id=owner_id,
-                    object_type=kind,
-                    object_id=str(value),
-                )
+                note(request, user, subject_id=owner_id, object_type=kind, object_id=str(value))
 
 
-def note_record(user: User, owner_id: uuid.UUID) -> None:
+def note_record(request: HttpRequest, user: User, owner_id: uuid.UUID) -> None:
     """Record that `user` asked for the whole record of a person, if there is such a one."""
     if User.objects.filter(pk=owner_id).exists():
-        record(
-            Action.DENIED,
-            actor=user,
-            subject_id=owner_id,
-            object_type="record",
-            object_id=str(owner_id),
-        )
+        note(request, user, subject_id=owner_id, object_type="record", object_id=str(owner_id))
 
 
 def _denied(user: User, name: str, value: object, *, unsafe: bool) -> tuple[str, uuid.UUID] | None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from django.core.cache import cache
+from redis.exceptions import RedisError
 
 from accounts.audit.chain import record
 from accounts.audit.models import Action
 
 if TYPE_CHECKING:
     import uuid
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from accounts.models import User
     from analyses.models import Analysis, Lesion
@@ -47,10 +49,10 @@ def opened(user: User, thing: Analysis | Lesion, *, action: Action = Action.READ
 
 def followed(user: User, analysis: Analysis) -> None:
     """Note that `user` watches another's analysis, once a while: its page asks every second."""
-    if analysis.owner_id != user.pk and cache.add(
-        f"followed:{user.pk}:{analysis.pk}", value=True, timeout=LISTED_ONCE_PER
-    ):
-        opened(user, analysis)
+    if analysis.owner_id != user.pk:
+        with _once_a_while(f"followed:{user.pk}:{analysis.pk}") as first:
+            if first:
+                opened(user, analysis)
 
 
 def listed(user: User, owners: Iterable[uuid.UUID]) -> None:
@@ -59,8 +61,9 @@ def listed(user: User, owners: Iterable[uuid.UUID]) -> None:
     An empty one too: that there is no such record is an answer.
     """
     for owner_id in sorted(set(owners) - {user.pk}):
-        if cache.add(f"listed:{user.pk}:{owner_id}", value=True, timeout=LISTED_ONCE_PER):
-            record(Action.LISTED, actor=user, subject_id=owner_id, object_type="analysis")
+        with _once_a_while(f"listed:{user.pk}:{owner_id}") as first:
+            if first:
+                record(Action.LISTED, actor=user, subject_id=owner_id, object_type="analysis")
 
 
 def exported(user: User, owners: Iterable[uuid.UUID], *, kind: str) -> None:
@@ -73,3 +76,22 @@ def exported(user: User, owners: Iterable[uuid.UUID], *, kind: str) -> None:
             object_type="analysis",
             details={"kind": kind},
         )
+
+
+@contextmanager
+def _once_a_while(key: str) -> Iterator[bool]:
+    """Tell whether this is the first time in `LISTED_ONCE_PER` seconds that the body gets through.
+
+    Where the cache does not answer it is: a line too many in the trail is better than none. Where
+    the trail cannot be written nothing was noted, and the next try is the first again.
+    """
+    first = True
+    with suppress(RedisError):
+        first = cache.add(key, value=True, timeout=LISTED_ONCE_PER)
+    try:
+        yield first
+    except BaseException:
+        if first:
+            with suppress(RedisError):
+                cache.delete(key)
+        raise

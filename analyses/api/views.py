@@ -15,6 +15,7 @@ from rest_framework import parsers, status
 from rest_framework.exceptions import NotFound
 from rest_framework.generics import GenericAPIView
 from rest_framework.response import Response
+from rest_framework.throttling import UserRateThrottle
 
 from analyses import export, heatmap, trace
 from analyses.api.problems import ProblemSerializer
@@ -156,13 +157,27 @@ class AnalysisHeatmap(AnalysesOfThePerson):
         return HttpResponse(png, content_type="image/png")
 
 
+class ExportThrottle(UserRateThrottle):
+    """Each export reads everything of a person and leaves a line in the trail."""
+
+    rate = "20/hour"
+    scope = "export"
+
+
 @no_store
 class AnalysisExport(AnalysesOfThePerson):
     """The person's own analyses as a table."""
 
+    throttle_classes = (ExportThrottle,)
+
     @extend_schema(
         parameters=[FilterSerializer],
-        responses={(200, "text/csv"): OpenApiTypes.STR, 400: PROBLEM, 401: PROBLEM},
+        responses={
+            (200, "text/csv"): OpenApiTypes.STR,
+            400: PROBLEM,
+            401: PROBLEM,
+            429: PROBLEM,
+        },
     )
     def get(self, request: Request) -> StreamingHttpResponse:
         """Stream one's own analyses as CSV, narrowed as the list is."""

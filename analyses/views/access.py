@@ -55,7 +55,7 @@ def patient_asked_for(request: HttpRequest) -> User:
     grants = CareRelationship.objects.granting(user).filter(patient_id=patient_id)
     grant = grants.select_related("patient").first()
     if grant is None:
-        denials.note_record(user, patient_id)
+        denials.note_record(request, user, patient_id)
         raise Http404
     return grant.patient
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 from allauth.mfa.models import Authenticator
 from django.urls import reverse
+from redis.exceptions import RedisError
 
+from accounts.audit import denials as limited
 from accounts.audit.models import Action, AuditEvent
 from accounts.care.models import CareRelationship
 from accounts.tokens import issue
@@ -99,3 +101,33 @@ def test_anothers_passkey_is_a_denial_and_a_number_of_nobody_is_none(
         assert answer.status_code == 404
     assert denials() == [("passkey", str(passkey.pk))]
     assert AuditEvent.objects.get(action=Action.DENIED).subject_id == case.alice.pk
+
+
+def test_who_asks_for_everything_leaves_a_bounded_trace(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limited, "RATES", limited.RATES | {"denied": "3/h/user"})
+    case = make_case()
+    strangers = [make_user("mallory"), make_user("trudy")]
+    for stranger in strangers:
+        client.force_login(stranger)
+        for _ in range(4):
+            client.get(reverse("analyses:detail", args=[case.analysis.pk]))
+            client.get(reverse("admin:index"))
+    for stranger in strangers:
+        own = AuditEvent.objects.filter(action=Action.DENIED, actor_id=stranger.pk)
+        assert [event.details for event in own.order_by("id")] == [{}, {}, {}, {"throttled": True}]
+
+
+def test_a_denial_is_noted_where_the_cache_does_not_answer(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = make_case()
+    client.force_login(make_user("mallory"))
+    monkeypatch.setattr(limited.ratelimit, "consume", _no_cache)
+    assert client.get(reverse("analyses:detail", args=[case.analysis.pk])).status_code == 404
+    assert denials() == [("analysis", str(case.analysis.pk))]
+
+
+def _no_cache(*_args: object, **_options: object) -> None:
+    raise RedisError

@@ -5,15 +5,16 @@ from __future__ import annotations
 import uuid
 
 import pytest
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.test import Client
 from django.urls import reverse
+from redis.exceptions import RedisError
 
 from accounts.audit.models import Action, AuditEvent
 from accounts.care.models import CareRelationship
 from accounts.care.services import share
 from accounts.models import Role, User
-from analyses import reviews
+from analyses import reviews, trace
 from analyses.models import Advice, Opinion, Status
 from tests.cases import EVERYTHING, Case, make_case, make_ended
 from tests.factories import make_user
@@ -122,3 +123,31 @@ def test_a_list_of_nobody_is_no_denial(case: Case) -> None:
         answer = client.get(reverse("analyses:list"), {"patient": nobody})
         assert answer.status_code == 404
     assert not AuditEvent.objects.filter(action=Action.DENIED).exists()
+
+
+def test_a_list_that_could_not_be_noted_is_noted_at_the_next_look(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    case = make_case()
+    with monkeypatch.context() as patched:
+        patched.setattr(trace, "record", _no_database)
+        with pytest.raises(OperationalError):
+            trace.listed(case.bob, [case.alice.pk])
+    trace.listed(case.bob, [case.alice.pk])
+    trace.listed(case.bob, [case.alice.pk])
+    assert reads(case.alice, case.bob) == [Action.LISTED]
+
+
+def test_a_list_is_noted_where_the_cache_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = make_case()
+    monkeypatch.setattr(trace.cache, "add", _no_cache)
+    trace.listed(case.bob, [case.alice.pk])
+    assert reads(case.alice, case.bob) == [Action.LISTED]
+
+
+def _no_database(*_args: object, **_facts: object) -> None:
+    raise OperationalError
+
+
+def _no_cache(*_args: object, **_options: object) -> None:
+    raise RedisError
