@@ -17,9 +17,10 @@ from django.utils import timezone
 from PIL import Image
 
 from accounts.audit import reading
-from accounts.audit.models import AuditEvent
+from accounts.audit.models import Action, AuditEvent
 from accounts.care.models import CareRelationship
 from accounts.care.services import name_of
+from accounts.models import Role
 from analyses import export, images
 from analyses.models import Analysis, DeletionEvent, Lesion, Review
 
@@ -37,7 +38,8 @@ account.json       your account, consents, second factors and API tokens (never 
 lesions.json       the lesions that you follow
 analyses.json      every analysis in full, with the model's result and what dermatologists answered
 analyses.csv       the same in short, for a spreadsheet
-access.json, .csv  what was done in your account and with your record, by whom, and when
+access.json, .csv  what was done in your account and with your record, by whom, and when. Who was
+                   refused is not named: an administrator can look it up
 deletions.json     when each photo was deleted
 photos/            photos that are kept at this moment, if any
 
@@ -233,13 +235,24 @@ def _named(user: User, events: Sequence[AuditEvent]) -> Iterator[dict[str, Any]]
         yield {
             "at": event.at,
             "action": event.action,
-            "by": line.actor,
+            "by": line.actor if _may_be_named(user, event) else "",
             "by_you": event.actor_id == user.pk,
             "role": event.actor_role,
             "object": event.object_type,
             "object_id": event.object_id,
             "details": event.details,  # codes and counts: the trail takes nothing else
         }
+
+
+def _may_be_named(user: User, event: AuditEvent) -> bool:
+    """Whether the person learns who did it: themselves, staff, and whoever saw the record.
+
+    Who asked for something and was refused is a stranger, who has a right of their own not to be
+    made known; the role is told, and an administrator can look.
+    """
+    if event.actor_id == user.pk or event.action in reading.OPENINGS:
+        return True
+    return event.action != Action.DENIED and event.actor_role != Role.PATIENT
 
 
 def _photo(analysis: Analysis) -> bytes | None:

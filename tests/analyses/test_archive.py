@@ -12,8 +12,10 @@ import pytest
 from allauth.mfa.models import Authenticator
 from PIL import Image
 
+from accounts import people
 from accounts.audit.chain import record
 from accounts.audit.models import Action
+from accounts.models import Role
 from accounts.tokens import issue
 from analyses import archive, reviews, trace
 from analyses.models import Advice, Analysis, Lesion, Opinion
@@ -21,6 +23,7 @@ from tests.cases import make_case, make_ended
 from tests.factories import make_lesion, make_user
 
 if TYPE_CHECKING:
+    from django.test import Client
     from pytest_django import DjangoCaptureOnCommitCallbacks
 
     from accounts.models import User
@@ -92,6 +95,28 @@ def test_nothing_of_anybody_else_is_in_it() -> None:
     bundle = opened(case.bob)
     assert read(case.bob, "analyses.json") == []
     assert case.alice.email.encode() not in b"".join(bundle.read(n) for n in bundle.namelist())
+
+
+def test_who_was_refused_is_a_stranger_and_is_not_named(client: Client) -> None:
+    case = make_case()
+    mallory = make_user("mallory")
+    for stranger in (mallory, case.charlie):
+        client.force_login(stranger)
+        assert client.get(f"/analyses/{case.analysis.pk}/").status_code == 404
+    bundle = opened(case.alice)
+    everything = b"".join(bundle.read(name) for name in bundle.namelist()).lower()
+    assert b"mallory" not in everything
+    assert b"charlie" not in everything
+    refused = [one for one in read(case.alice, "access.json") if one["action"] == Action.DENIED]
+    told = [(one["by"], one["by_you"], one["role"]) for one in refused]
+    assert told == [("", False, Role.PATIENT), ("", False, Role.DERMATOLOGIST)]
+
+
+def test_staff_who_changed_the_account_are_named() -> None:
+    alice, admin = make_user("alice"), make_user("root", role=Role.ADMIN)
+    people.rename(alice, "Alice B.", by=admin)
+    changes = [one for one in read(alice, "access.json") if one["action"] == Action.PROFILE_CHANGED]
+    assert [one["by"] for one in changes] == ["Root"]
 
 
 def test_no_secret_is_in_it() -> None:
