@@ -15,6 +15,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from accounts import locks
 from accounts.audit.chain import record
 from accounts.audit.models import Action
 from accounts.models import Consent, User
@@ -112,8 +113,7 @@ def withdraw_health_data_consent(user: User, *, by: User | None) -> list[Consent
 
 def lock_person(user: User) -> None:
     """Let nobody else change the person's consent, or store a photo of theirs, until the commit."""
-    # Without the key: who merely refers to the account need not wait.
-    User.objects.select_for_update(no_key=True).filter(pk=user.pk).first()
+    locks.keep(user.pk)
 
 
 def _all(user: User) -> QuerySet[Consent]:

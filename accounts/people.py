@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from allauth.account.models import EmailAddress
 from django.db import transaction
+from django.db.models import Q
 
-from accounts import tokens
+from accounts import locks, tokens
 from accounts.audit.chain import record
 from accounts.audit.models import Action
 from accounts.models import Role, User
@@ -29,6 +30,8 @@ def create_account(
     an installation.
     """
     with transaction.atomic():
+        if by:  # the log of the admin's pages will refer to who made it
+            locks.keep(by.pk)
         user = User.objects.create_user(email, password, role=role, name=name)
         EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
         record(
@@ -49,6 +52,7 @@ def rename(user: User, name: str, *, by: User) -> None:
     name does.
     """
     with transaction.atomic():
+        locks.keep(user.pk, by.pk)
         if not User.objects.filter(pk=user.pk).exclude(name=name).update(name=name):
             return
         note_renamed(user, by=by)
@@ -121,15 +125,19 @@ def set_active(user: User, *, active: bool, by: User) -> None:
     user.is_active = active
 
 
-def lock(user: User) -> User:
+def lock(user: User, *, to_erase: bool = False) -> User:
     """Return `user` as it is now, locked with every active administrator.
 
     All of them, in one order: two who remove each other at one moment would each still see the
-    other. Call it inside a transaction.
+    other. Only where the account itself is to go does who refers to it have to wait. Call it inside
+    a transaction. Raises `User.DoesNotExist`.
     """
-    admins = User.objects.select_for_update().filter(role=Role.ADMIN, is_active=True)
-    list(admins.order_by("pk").values_list("pk"))
-    return User.objects.select_for_update().get(pk=user.pk)
+    concerned = Q(role=Role.ADMIN, is_active=True) | Q(pk=user.pk)
+    rows = User.objects.select_for_update(no_key=True).filter(concerned).order_by("pk")
+    locked = {person.pk: person for person in rows}
+    if to_erase or user.pk not in locked:
+        return User.objects.select_for_update().get(pk=user.pk)
+    return locked[user.pk]
 
 
 def require_another_admin(user: User) -> None:

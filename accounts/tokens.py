@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from accounts import locks
 from accounts.audit.chain import record
 from accounts.audit.models import Action
 from accounts.models import ApiToken
@@ -30,6 +31,7 @@ def issue(user: User) -> tuple[ApiToken, str]:
     """Make a token for `user`; return its row and the secret, which is not kept."""
     secret = PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
     with transaction.atomic():
+        locks.keep(user.pk)
         token = ApiToken.objects.create(
             user=user,
             digest=_digest(secret),
@@ -62,6 +64,7 @@ def find(secret: str) -> ApiToken | None:
 def revoke(token_id: int, *, of: User) -> bool:
     """End a token of `of`; return whether there was a live one."""
     with transaction.atomic():
+        locks.keep(of.pk)
         ended = ApiToken.objects.filter(pk=token_id, user=of, revoked_at=None).update(
             revoked_at=timezone.now()
         )

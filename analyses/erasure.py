@@ -64,7 +64,7 @@ def erase_account(user: User) -> None:
     Raises `accounts.people.LastAdminError`.
     """
     with transaction.atomic():
-        locked = people.lock(user)
+        locked = people.lock(user, to_erase=True)
         if locked.is_admin:
             people.require_another_admin(locked)
         _erase(locked, actor=locked)

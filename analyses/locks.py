@@ -1,13 +1,16 @@
 """The order in which rows are locked, so that no two acts wait for each other for ever.
 
-First the account, then its sharings, lesions and analyses, each kind by id, and last the end of the
-trail: `record` locks that until the commit, so whatever an act deletes or refers to it locks before
-it leaves its first trace. A reference counts: PostgreSQL looks at it, and waits, at the commit.
+First the accounts (`accounts.locks`), then their sharings, lesions and analyses, each kind by id,
+and last the end of the trail: `record` locks that until the commit, so whatever an act deletes or
+refers to it locks before it leaves its first trace. A reference counts: PostgreSQL looks at it, and
+waits, at the commit.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from django.db.models import Q
 
 from accounts.care.models import CareRelationship
 from analyses.models import Analysis, Lesion
@@ -21,7 +24,8 @@ if TYPE_CHECKING:
 
 def whole_record(owner: User) -> None:
     """Lock all that hangs on an account, whose own row the caller holds."""
-    shares = CareRelationship.objects.select_for_update().filter(patient=owner)
+    parties = Q(patient=owner) | Q(dermatologist=owner)
+    shares = CareRelationship.objects.select_for_update().filter(parties)
     list(shares.order_by("pk").values_list("pk"))
     lesions = Lesion.objects.select_for_update().filter(owner=owner)
     list(lesions.order_by("pk").values_list("pk"))

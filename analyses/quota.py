@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import math
 from datetime import timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from django.conf import settings
 from django.utils import timezone
 
+from accounts import locks
 from accounts.audit.models import Action, AuditEvent
-from accounts.models import User
 from analyses.exceptions import QuotaExceededError, TooManyPendingError
 from analyses.models import Analysis
+
+if TYPE_CHECKING:
+    from accounts.models import User
 
 WINDOW: Final = timedelta(days=1)
 LOOK_AGAIN: Final = 60  # s
@@ -26,8 +29,7 @@ def take_place(owner: User) -> None:
 
     Two requests at one moment would each count without the other. Raises what `check` raises.
     """
-    # Without the key: who merely refers to the account (a reader's trace, say) need not wait.
-    User.objects.select_for_update(no_key=True).filter(pk=owner.pk).first()
+    locks.keep(owner.pk)
     check(owner)
 
 

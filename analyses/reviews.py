@@ -8,9 +8,9 @@ from django.db import IntegrityError, transaction
 from django.db.models import Exists, F, FloatField, OuterRef, Value
 from django.db.models.functions import Coalesce
 
+from accounts import locks as account_locks
 from accounts.audit.chain import record
 from accounts.audit.models import Action
-from accounts.models import User
 from analyses import purging
 from analyses.models import (
     Advice,
@@ -25,6 +25,7 @@ from analyses.models.analysis import TERMINAL
 if TYPE_CHECKING:
     import uuid
 
+    from accounts.models import User
     from analyses.models.analysis import AnalysisQuerySet
 
 # A photo that the model could not judge is neither high nor low risk: it queues in the middle.
@@ -179,7 +180,7 @@ def _reviewable(analysis_id: uuid.UUID, user: User) -> Analysis:
 
     Nor may its author be, who is locked before it, in the order of `analyses.locks`.
     """
-    if User.objects.select_for_update(no_key=True).filter(pk=user.pk).first() is None:
+    if not account_locks.keep(user.pk):
         raise NotReviewableError
     found = reviewable_by(user).select_related("result").filter(pk=analysis_id)
     analysis = found.select_for_update(of=("self",), no_key=True).first()

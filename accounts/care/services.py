@@ -8,6 +8,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from accounts import locks
 from accounts.audit.chain import record
 from accounts.audit.models import Action
 from accounts.care.models import CareRelationship, InvitationCode, new_code
@@ -69,6 +70,8 @@ def share(*, patient: User, reference: str, scope: str) -> CareRelationship:
         raise DermatologistNotFoundError
     try:
         with transaction.atomic():
+            if len(locks.keep(patient.pk, dermatologist.pk)) < len((patient, dermatologist)):
+                raise DermatologistNotFoundError
             relationship = CareRelationship.objects.create(
                 patient=patient,
                 dermatologist=dermatologist,

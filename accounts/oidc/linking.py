@@ -9,6 +9,7 @@ from allauth.socialaccount.models import SocialAccount
 from django.db import transaction
 from django.utils import timezone
 
+from accounts import locks
 from accounts.audit.chain import record
 from accounts.audit.models import Action
 from accounts.models import User
@@ -43,9 +44,9 @@ def end(request: HttpRequest, user: User, *, hospital: str) -> None:
     Raises `NotLinkedError`, `OnlyWayInError`.
     """
     with transaction.atomic():
-        locked = User.objects.select_for_update().get(pk=user.pk)
-        link = link_of(locked)
-        if link is None:
+        locked = next(iter(locks.keep(user.pk)), None)
+        link = link_of(locked) if locked else None
+        if locked is None or link is None:
             raise NotLinkedError
         if not locked.has_usable_password():
             raise OnlyWayInError

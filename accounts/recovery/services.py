@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
+from accounts import locks
 from accounts.audit.chain import record
 from accounts.audit.models import Action
 from accounts.models import User
@@ -52,6 +53,7 @@ def ask(*, email: str, by: User) -> SecondFactorReset:
     if user is None or user.second_factor_since is None:
         raise NothingToResetError
     with transaction.atomic():
+        locks.keep(user.pk, by.pk)
         reset = SecondFactorReset.objects.open().filter(user=user, asked_by=by).first()
         if reset is None:
             reset = SecondFactorReset.objects.create(user=user, asked_by=by)
@@ -110,6 +112,7 @@ def forget_over() -> None:
 
 def _carry_out(reset: SecondFactorReset, *, by: User, how: str) -> None:
     with transaction.atomic():
+        locks.keep(reset.user_id, by.pk)
         # Of this table alone: what a join finds is not looked at again by who waited for the row.
         mine = SecondFactorReset.objects.filter(pk=reset.pk, done_at=None)
         if not mine.update(done_at=timezone.now(), done_by=by):

@@ -10,18 +10,23 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from allauth.mfa.models import Authenticator
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
+from accounts import people, tokens
 from accounts.audit.models import AuditHead
 from accounts.care.models import CareRelationship
-from accounts.models import User
+from accounts.care.services import share
+from accounts.models import Role, User
+from accounts.recovery import services as recovery
+from accounts.recovery.models import SecondFactorReset
 from analyses import erasure, retention, reviews
 from analyses.models import Advice, Analysis, Lesion, Opinion
-from tests.cases import Case, make_case, make_ended
-from tests.factories import make_analysis, make_lesion
+from tests.cases import EVERYTHING, Case, make_case, make_ended
+from tests.factories import make_analysis, make_lesion, make_user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("image_store")]
 LAST = AuditHead._meta.db_table
@@ -64,6 +69,28 @@ def age(case: Case) -> Callable[[], object]:
     return retention.apply
 
 
+def make_admin() -> User:
+    return make_user(role=Role.ADMIN)
+
+
+def revoke_token(case: Case) -> Callable[[], object]:
+    token, _secret = tokens.issue(case.alice)
+    return lambda: tokens.revoke(token.pk, of=case.alice)
+
+
+def ask_for_a_reset(case: Case) -> Callable[[], object]:
+    Authenticator.objects.create(user=case.alice, type=Authenticator.Type.TOTP, data={})
+    admin = make_admin()
+    return lambda: recovery.ask(email=case.alice.email, by=admin)
+
+
+def confirm_a_reset(case: Case) -> Callable[[], object]:
+    reset = ask_for_a_reset(case)()
+    assert isinstance(reset, SecondFactorReset)
+    second = make_admin()
+    return lambda: recovery.confirm(reset_id=reset.pk, by=second)
+
+
 @pytest.mark.parametrize(
     ("made", "locked"),
     [
@@ -90,11 +117,30 @@ def age(case: Case) -> Callable[[], object]:
             lambda case: lambda: erasure.erase_account(case.alice),
             [User, CareRelationship, Lesion, Analysis],
         ),
+        (
+            lambda case: lambda: erasure.erase_account(case.bob),
+            [User, CareRelationship, Lesion, Analysis],
+        ),
         (age, [Analysis]),
+        (
+            lambda case: lambda: share(
+                patient=case.alice, reference=case.charlie.email, scope=EVERYTHING
+            ),
+            [User],
+        ),
+        (lambda case: lambda: tokens.issue(case.alice), [User]),
+        (revoke_token, [User]),
+        (ask_for_a_reset, [User]),
+        (confirm_a_reset, [User]),
+        (
+            lambda case: lambda: people.rename(case.alice, "A.", by=make_admin()),
+            [User],
+        ),
     ],
     ids=[
         "upload", "review", "amend", "reveal", "delete", "delete_lesion", "forget_lesion",
-        "withdraw", "erase", "retention",
+        "withdraw", "erase", "erase_dermatologist", "retention", "share", "token", "revoke_token",
+        "ask_reset", "confirm_reset", "rename",
     ],
 )  # fmt: skip
 def test_rows_are_locked_in_one_order_before_the_end_of_the_trail(
@@ -114,6 +160,19 @@ def test_rows_are_locked_in_one_order_before_the_end_of_the_trail(
         firsts = [_first_look(statements, TABLES[model]) for model in locked]
     assert firsts == sorted(firsts), statements
     assert firsts[-1] < last, statements
+
+
+def test_a_dermatologist_who_goes_has_the_sharings_locked_that_end_with_the_account() -> None:
+    case = make_case()
+    with CaptureQueriesContext(connection) as sent:
+        erasure.erase_account(case.bob)
+    statements = [query["sql"] for query in sent.captured_queries]
+    look = _first_lock if connection.vendor == "postgresql" else _first_look
+    assert (
+        '"dermatologist_id"'
+        in statements[look(statements, TABLES[CareRelationship])].partition("WHERE")[2]
+    )
+    assert not CareRelationship.objects.exists()
 
 
 def _first_lock(statements: list[str], table: str) -> int:

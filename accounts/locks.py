@@ -1,0 +1,25 @@
+"""Rows of accounts, locked in one order, so that no two acts wait for each other for ever.
+
+Accounts come first, by id, and the end of the trail last: `audit.chain.record` locks that until the
+commit. Whoever stores a row that refers to an account, or changes one that goes with it, keeps the
+account before: PostgreSQL looks at what is referred to at the commit only, and would wait there for
+an erasure that waits for the trail.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from accounts.models import User
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+
+def keep(*ids: UUID) -> list[User]:
+    """Lock these accounts until the commit; return those that are there, as they are now.
+
+    Nobody else locks, changes or erases them meanwhile; who merely refers to one need not wait.
+    Call it inside a transaction.
+    """
+    return list(User.objects.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk"))
