@@ -63,7 +63,9 @@ _EXPECTED: Final = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return the exit status: 2 for what the user can mend."""
-    arguments = _parser().parse_args(argv)
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    _refuse_emulation(parser, arguments)
     torch.set_num_threads(arguments.threads)
     try:
         arguments.run(arguments)
@@ -71,6 +73,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     return 0
+
+
+def _refuse_emulation(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    """End with an error where a CPU is asked for bfloat16 that it would only imitate."""
+    asked = getattr(arguments, "precision", "") == "bfloat16"
+    if asked and _device().type == "cpu" and not engine_options.cpu_multiplies_bfloat16():
+        parser.error(
+            "this CPU has no instructions for bfloat16 and would imitate it many times slower; "
+            "leave --precision out, or name float32"
+        )
 
 
 def _fit(arguments: argparse.Namespace) -> None:

@@ -12,7 +12,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from inference_worker import bundle
+from inference_worker import bundle, engine_options
 from inference_worker.manifest import Manifest
 from inference_worker.pipeline import Pipeline
 from tests.training import drawn
@@ -299,3 +299,17 @@ def test_a_mistake_is_named_and_ends_with_status_2(
     assert main([*filled, "--out", str(tmp_path)]) == 2
 
     assert message in capsys.readouterr().err
+
+
+def test_a_cpu_that_would_imitate_bfloat16_is_not_asked_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(engine_options, "cpu_multiplies_bfloat16", lambda: False)
+    with pytest.raises(SystemExit) as ended:
+        command(tmp_path, "export", "--precision", "bfloat16")
+    assert ended.value.code == 2
+    assert "no instructions for bfloat16" in capsys.readouterr().err
+    monkeypatch.setattr(engine_options, "cpu_multiplies_bfloat16", lambda: True)
+    assert command(tmp_path, "export", "--precision", "bfloat16") == 2
+    assert "drawn.yaml" in capsys.readouterr().err  # it went on to the recipe, which is not there
