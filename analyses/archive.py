@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount
 from allauth.usersessions.models import UserSession
+from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import Q
-from django.utils import timezone
+from django.template.loader import render_to_string
+from django.utils import timezone, translation
 from PIL import Image
 
 from accounts.audit import reading
@@ -25,26 +27,12 @@ from analyses import export, images
 from analyses.models import Analysis, DeletionEvent, Lesion, Review
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from accounts.models import User
     from analyses.models import Result
 
 CHUNK: Final = 200
-README: Final = """Everything that DermAI keeps about you.
-
-account.json       your account, consents, second factors and API tokens (never their secrets), who
-                   you share with
-lesions.json       the lesions that you follow
-analyses.json      every analysis in full, with the model's result and what dermatologists answered
-analyses.csv       the same in short, for a spreadsheet
-access.json, .csv  what was done in your account and with your record, by whom, and when. Who was
-                   refused is not named: an administrator can look it up
-deletions.json     when each photo was deleted
-photos/            photos that are kept at this moment, if any
-
-For research use only. This is not a medical device. If a mole is new or changing, see a doctor.
-"""
 
 
 class _Sink(io.RawIOBase):
@@ -90,22 +78,31 @@ def _files(user: User) -> Iterator[tuple[str, Iterable[bytes]]]:
     own = Analysis.objects.filter(owner=user).order_by("created_at", "id")
     events = AuditEvent.objects.filter(Q(subject_id=user.pk) | Q(actor_id=user.pk)).order_by("id")
     deletions = DeletionEvent.objects.filter(analysis__owner=user)
-    yield "README.txt", [README.encode()]
+    answers = Review.objects.filter(analysis__owner=user).order_by("created_at", "id")
+    yield "README.txt", [_readme(user).encode()]
     yield "account.json", [_json(_account(user))]
-    yield "lesions.json", _json_list(_lesion(lesion) for lesion in user.lesions.all())
     yield "analyses.json", _json_list(_analysis(analysis) for analysis in _full(own))
     yield "analyses.csv", (line.encode() for line in export.lines(own))
-    yield "access.json", _json_list(_events(user, events))
-    yield "access.csv", _csv(ACCESS, _events(user, events))
-    yield (
-        "deletions.json",
-        _json_list(
-            {"analysis": str(d.analysis_id), "at": d.at, "reason": d.reason} for d in deletions
-        ),
-    )
+    yield from _twice("lesions", LESION, lambda: map(_lesion, user.lesions.iterator()))
+    yield from _twice("answers", ANSWER, lambda: map(_answer, answers.iterator()))
+    yield from _twice("access", ACCESS, lambda: _events(user, events))
+    yield from _twice("deletions", DELETION, lambda: map(_deletion, deletions.iterator()))
     for analysis in own.filter(image_key__isnull=False):
         if (png := _photo(analysis)) is not None:
             yield f"photos/{analysis.pk}.png", [png]
+
+
+def _twice(
+    name: str, columns: Sequence[str], rows: Callable[[], Iterable[dict[str, Any]]]
+) -> Iterator[tuple[str, Iterable[bytes]]]:
+    """Yield one kind of record as JSON and as CSV, whose cells a spreadsheet does not run."""
+    yield f"{name}.json", _json_list(rows())
+    yield f"{name}.csv", _csv(columns, rows())
+
+
+def _readme(user: User) -> str:
+    with translation.override(user.language or settings.LANGUAGE_CODE):
+        return render_to_string("analyses/archive/readme.txt")
 
 
 def _account(user: User) -> dict[str, Any]:
@@ -171,6 +168,9 @@ def _full(own: Any) -> Iterator[Analysis]:
     return found
 
 
+LESION: Final = ("id", "name", "body_site", "created_at")
+
+
 def _lesion(lesion: Lesion) -> dict[str, Any]:
     return {
         "id": lesion.pk,
@@ -190,19 +190,33 @@ def _analysis(analysis: Analysis) -> dict[str, Any]:
         )
     }  # fmt: skip
     plain["result"] = _result(analysis.result) if analysis.result else None
-    plain["answers"] = [
-        {
-            "by": review.author_name,
-            "opinion": review.opinion,
-            "advice": review.advice,
-            "note": review.note,
-            "at": review.created_at,
-            "blind": review.blind,
-            "replaces_an_earlier_one": review.supersedes_id is not None,
-        }
-        for review in analysis.reviews.all()
-    ]
+    plain["answers"] = [_answer(review) for review in analysis.reviews.all()]
     return plain
+
+
+ANSWER: Final = (
+    "analysis", "at", "by", "opinion", "advice", "note", "blind", "replaces_an_earlier_one",
+)  # fmt: skip
+
+
+def _answer(review: Review) -> dict[str, Any]:
+    return {
+        "analysis": str(review.analysis_id),
+        "at": review.created_at,
+        "by": review.author_name,
+        "opinion": review.opinion,
+        "advice": review.advice,
+        "note": review.note,
+        "blind": review.blind,
+        "replaces_an_earlier_one": review.supersedes_id is not None,
+    }
+
+
+DELETION: Final = ("analysis", "at", "reason")
+
+
+def _deletion(event: DeletionEvent) -> dict[str, Any]:
+    return {"analysis": str(event.analysis_id), "at": event.at, "reason": event.reason}
 
 
 def _result(result: Result) -> dict[str, Any]:

@@ -173,3 +173,32 @@ def test_it_streams_in_pieces() -> None:
 def test_its_files_say_when_they_were_made() -> None:
     (year, *_rest) = opened(make_user("alice")).infolist()[0].date_time
     assert year >= 2026
+
+
+def test_each_kind_of_record_is_a_table_too_and_explained_in_the_persons_language(
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+) -> None:
+    case = make_case()
+    make_lesion(case.alice, "=1+1")
+    with django_capture_on_commit_callbacks(execute=True):
+        reviews.write(
+            analysis_id=case.analysis.pk,
+            author=case.bob,
+            opinion=Opinion.BENIGN,
+            advice=Advice.WATCH,
+            note="@SUM(1)",
+        )
+    case.alice.language = "es"
+    case.alice.save()
+    bundle = opened(case.alice)
+    explained = bundle.read("README.txt").decode()
+    assert "sus consentimientos" in explained
+    for name in ("lesions", "analyses", "answers", "access", "deletions"):
+        rows = list(csv.DictReader(io.StringIO(bundle.read(f"{name}.csv").decode())))
+        assert len(rows) == len(json.loads(bundle.read(f"{name}.json"))) > 0
+        assert f"{name}.json, {name}.csv" in explained
+    (lesion,) = csv.DictReader(io.StringIO(bundle.read("lesions.csv").decode()))
+    (answer,) = csv.DictReader(io.StringIO(bundle.read("answers.csv").decode()))
+    assert (lesion["name"], answer["note"], answer["by"]) == ("'=1+1", "'@SUM(1)", "Bob")
+    for name in bundle.namelist():
+        assert name in explained or name.startswith(("photos/", "README"))
