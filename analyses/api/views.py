@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from django.conf import settings
 from django.http import HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
@@ -158,10 +159,14 @@ class AnalysisHeatmap(AnalysesOfThePerson):
 
 
 class ExportThrottle(UserRateThrottle):
-    """Each export reads everything of a person and leaves a line in the trail."""
+    """So many exports an hour for each person, `EXPORTS_PER_HOUR`."""
 
-    rate = "20/hour"
     scope = "export"
+
+    def get_rate(self) -> str | None:
+        """Return the rate in the library's words; None is no limit."""
+        most: int = settings.EXPORTS_PER_HOUR
+        return f"{most}/hour" if most else None
 
 
 @no_store

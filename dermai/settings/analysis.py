@@ -28,6 +28,8 @@ UPLOADS_PER_DAY: int = env.int("UPLOADS_PER_DAY", default=300)
 MAX_PENDING_PER_USER: int = env.int("MAX_PENDING_PER_USER", default=30)
 # Files that turned out to be no use, within ten minutes.
 REFUSALS_PER_USER: int = env.int("REFUSALS_PER_USER", default=20)
+# Tables taken along through the API: each reads everything and leaves a line in the trail.
+EXPORTS_PER_HOUR: int = env.int("EXPORTS_PER_HOUR", default=20)
 # Decoding happens in a process of its own with these limits, so many at once for each web process,
 # and of one person one at a time.
 # The dearest picture of 25 MP, a lossless WebP, takes 545 MB and 1.2 s of the processor.

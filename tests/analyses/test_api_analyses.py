@@ -13,12 +13,12 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
 from PIL import Image
+from pytest_django.fixtures import Settings
 
 from accounts import tokens
 from accounts.audit.models import Action, AuditEvent
 from accounts.models import Role, User
 from analyses import lifecycle
-from analyses.api.views import ExportThrottle
 from analyses.models import Analysis, HoldKind
 from inference_worker.verdict import Category, Rejection
 from tests import images
@@ -390,10 +390,8 @@ def test_lesions_are_made_renamed_and_forgotten(alice: User, bob: User) -> None:
     assert client.get(one).status_code == 404
 
 
-def test_exports_are_counted_for_each_person(
-    alice: User, bob: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ExportThrottle, "rate", "2/hour")
+def test_exports_are_counted_for_each_person(alice: User, bob: User, settings: Settings) -> None:
+    settings.EXPORTS_PER_HOUR = 2
     client = signed_in(alice)
     answers = [client.get(f"{URL}export.csv") for _ in range(3)]
     assert [answer.status_code for answer in answers] == [200, 200, 429]
@@ -401,3 +399,5 @@ def test_exports_are_counted_for_each_person(
     assert 0 < int(answers[-1]["Retry-After"]) <= 3601
     assert AuditEvent.objects.filter(action=Action.EXPORTED, actor_id=alice.pk).count() == 2
     assert signed_in(bob).get(f"{URL}export.csv").status_code == 200
+    settings.EXPORTS_PER_HOUR = 0
+    assert client.get(f"{URL}export.csv").status_code == 200

@@ -25,7 +25,9 @@ SECONDS = 2.0  # on the clock, for one file from its arrival to the answer
 BYTES = 600 * 1000 * 1000
 # What intake says when the process that decodes broke, met a limit, or was not to be had.
 BROKEN = {e.code for e in (UndecodableError, DecodeTimeoutError, DecoderUnavailableError)}
-NO_LIMITS = {"UPLOADS_PER_DAY": "0", "MAX_PENDING_PER_USER": "0", "REFUSALS_PER_USER": "0"}
+NO_LIMITS = dict.fromkeys(
+    ("UPLOADS_PER_DAY", "MAX_PENDING_PER_USER", "REFUSALS_PER_USER", "EXPORTS_PER_HOUR"), "0"
+)
 
 
 @pytest.mark.evidence
