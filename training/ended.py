@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from training.augment import Augmentation
 from training.schedule import Stage
 
 if TYPE_CHECKING:
@@ -90,5 +91,11 @@ class Plan:
 
 def _read(text: str) -> Plan:
     said: dict[str, Any] = json.loads(text)
-    stages = (Stage(**{**s, "trunk_lr": tuple(s["trunk_lr"])}) for s in said["stages"])
-    return Plan(said["made_of"], tuple(stages))
+    return Plan(said["made_of"], tuple(_stage(stage) for stage in said["stages"]))
+
+
+def _stage(said: dict[str, Any]) -> Stage:
+    read = {**said, "trunk_lr": tuple(said["trunk_lr"])}
+    if own := said.get("augmentation"):
+        read["augmentation"] = Augmentation(**{**own, "scale": tuple(own["scale"])})
+    return Stage(**read)

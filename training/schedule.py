@@ -10,6 +10,8 @@ import torch
 from timm.models import group_parameters
 from torch.optim import lr_scheduler
 
+from training.augment import Augmentation  # noqa: TC001 - recipes are read by its type
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -25,7 +27,7 @@ class Stage:
     where None; `trunk_lr` are rates of the trained part of the trunk instead, cut by depth into as
     many bands of equal depth, from the input on (discriminative rates, Howard 2018). `restart`: the
     optimiser's one cycle begins anew here (Loshchilov 2017), so that a finished training is gone on
-    with as if it had been planned so.
+    with as if it had been planned so. `augmentation` is the phase's own, the schedule's where None.
     """
 
     size: int
@@ -36,6 +38,7 @@ class Stage:
     lr: float | None = None
     trunk_lr: tuple[float, ...] = ()
     restart: bool = False
+    augmentation: Augmentation | None = None
 
     def __post_init__(self) -> None:
         if (self.train == "last") != (self.blocks > 0):

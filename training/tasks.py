@@ -32,9 +32,18 @@ class Task(Protocol):
     model: nn.Module
 
     def batches(
-        self, rng: np.random.Generator, *, size: int, images: int, batch: int
+        self,
+        rng: np.random.Generator,
+        *,
+        size: int,
+        images: int,
+        batch: int,
+        augmentation: Augmentation | None = None,
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield (input, target) batches of `images` photos in all, drawn from `rng` alone."""
+        """Yield (input, target) batches of `images` photos in all, drawn from `rng` alone.
+
+        They are augmented by the task's own augmentation where `augmentation` is None.
+        """
         ...
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
@@ -83,9 +92,16 @@ class ClassifierTask:
     device: torch.device = _CPU
 
     def batches(
-        self, rng: np.random.Generator, *, size: int, images: int, batch: int
+        self,
+        rng: np.random.Generator,
+        *,
+        size: int,
+        images: int,
+        batch: int,
+        augmentation: Augmentation | None = None,
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield normalised batches at `size` px and what each label allows."""
+        how = augmentation or self.augmentation
         which = rng.choice(len(self.pools), size=images, p=np.array(self.shares))
         drawn = np.empty(images, np.int64)
         for i, pool in enumerate(self.pools):
@@ -98,10 +114,10 @@ class ClassifierTask:
             pixels = np.stack([self.pools[w].pixels[self.pools[w].rows[i]] for w, i in rows])
             aspect = np.array([self.pools[w].aspect[i] for w, i in rows])
             allowed = np.stack([self.pools[w].allowed[i] for w, i in rows])
-            where = augment.grid(len(rows), size, self.augmentation, rng, aspect)
+            where = augment.grid(len(rows), size, how, rng, aspect)
             x = augment.to_float(pixels).to(self.device)
             x = augment.warp(x, where.to(self.device))
-            x = augment.recolour(x, self.augmentation, rng)
+            x = augment.recolour(x, how, rng)
             yield augment.as_input(x, self.input), torch.from_numpy(allowed)
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
@@ -146,18 +162,25 @@ class SegmenterTask:
     device: torch.device = _CPU
 
     def batches(
-        self, rng: np.random.Generator, *, size: int, images: int, batch: int
+        self,
+        rng: np.random.Generator,
+        *,
+        size: int,
+        images: int,
+        batch: int,
+        augmentation: Augmentation | None = None,
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield normalised batches at `size` px and their masks in [0, 1]."""
+        how = augmentation or self.augmentation
         drawn = self.train[rng.integers(len(self.train), size=images)]
         for start in range(0, images, batch):
             rows = drawn[start : start + batch]
             x = augment.to_float(self.pixels[rows])
             y = torch.from_numpy(self.masks[rows].astype(np.float32) / 255)[:, None]
-            where = augment.grid(len(rows), size, self.augmentation, rng, self.aspect[rows])
+            where = augment.grid(len(rows), size, how, rng, self.aspect[rows])
             both = torch.cat([x, y], 1).to(self.device)
             both = augment.warp(both, where.to(self.device))
-            x = augment.recolour(both[:, :3].contiguous(), self.augmentation, rng)
+            x = augment.recolour(both[:, :3].contiguous(), how, rng)
             yield augment.as_input(x, self.input), both[:, 3:].contiguous()
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:

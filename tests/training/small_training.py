@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from training import loop, parallel
+from training.augment import Augmentation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,8 +48,15 @@ class Squares:
         self.dies_at, self.drawn = dies_at, 0
 
     def batches(
-        self, rng: np.random.Generator, *, size: int, images: int, batch: int
+        self,
+        rng: np.random.Generator,
+        *,
+        size: int,
+        images: int,
+        batch: int,
+        augmentation: Augmentation | None = None,
     ) -> Iterator[tuple[Tensor, Tensor]]:
+        del augmentation
         for start in range(0, images, batch):
             if self.drawn == self.dies_at:
                 raise PowerCutError

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from inference_worker.manifest import Input
 from training import augment
 from training.augment import Augmentation
+from training.tasks import ClassifierTask, Pool
 
 STILL = Augmentation(
     flips=False,
@@ -98,3 +102,27 @@ def test_normalise_takes_the_mean_to_zero() -> None:
     found = augment.normalise(x, (0.5, 0.25, 0.0), (0.5, 0.25, 1.0))
 
     assert found[0, :, 0, 0].tolist() == pytest.approx([0.0, 1.0, 0.5])
+
+
+def test_a_batch_is_augmented_as_asked_or_else_as_the_schedule_says() -> None:
+    photos_of = np.full((8, 16, 16, 3), 100, np.uint8)
+    pool = Pool(photos_of, np.arange(8), np.ones((8, 2), np.bool_), np.ones(8), np.ones(8))
+    task = ClassifierTask(
+        model=torch.nn.Identity(),
+        pools=[pool],
+        shares=[1.0],
+        augmentation=STILL,
+        input=Input(size=16),
+        criterion=torch.nn.functional.cross_entropy,
+        validation=photos_of,
+        validation_labels=np.zeros(8, np.int64),
+        groups={},
+        device=torch.device("cpu"),
+    )
+
+    def spread(how: Augmentation | None) -> float:
+        ((x, _),) = task.batches(rng(), size=16, images=8, batch=8, augmentation=how)
+        return float(x.mean((1, 2, 3)).std())
+
+    assert spread(None) < 1e-5
+    assert spread(replace(STILL, brightness=0.3)) > 0.1

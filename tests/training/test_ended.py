@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from safetensors.torch import load_file
 
 from tests.training.test_loop import CPU, STAGES, Blobs, Counting, PowerCutError
 from training import checkpoint, loop
+from training.augment import Augmentation
 from training.ended import OtherRecipeError
 from training.loop import CHECKPOINT, FINAL, Stage
 
@@ -76,3 +78,13 @@ def test_a_further_stage_that_does_not_restart_is_not_taken_for_trained(tmp_path
 
     with pytest.raises(OtherRecipeError, match="restart: true"):
         fit(Blobs(), tmp_path, *STAGES, Stage(4, 1, 20))
+
+
+def test_a_stage_of_its_own_augmentation_is_known_again(tmp_path: Path) -> None:
+    own = Stage(4, 1, 20, restart=True, augmentation=Augmentation(scale=(0.5, 1.0)))
+    fit(Blobs(), tmp_path, *STAGES, own)
+    left = Counting()
+    fit(left, tmp_path, *STAGES, own)
+    assert left.learnt == 0
+    with pytest.raises(OtherRecipeError, match="another schedule"):
+        fit(Blobs(), tmp_path, *STAGES, replace(own, augmentation=None))

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from training import loop
+from training.augment import Augmentation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,13 +40,21 @@ class Blobs:
             nn.Linear(8, 2),
         )
         self.epochs = 0
+        self.augmented: list[Augmentation | None] = []
         self.dies_in_epoch = dies_in_epoch
         self.validated: list[int] = []
 
     def batches(
-        self, rng: np.random.Generator, *, size: int, images: int, batch: int
+        self,
+        rng: np.random.Generator,
+        *,
+        size: int,
+        images: int,
+        batch: int,
+        augmentation: Augmentation | None = None,
     ) -> Iterator[tuple[Tensor, Tensor]]:
         self.epochs += 1
+        self.augmented.append(augmentation)
         for start in range(0, images, batch):
             if self.epochs == self.dies_in_epoch and start:
                 raise PowerCutError
@@ -216,3 +225,13 @@ class Counting(Blobs):
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
         self.learnt += 1
         return super().loss(output, target)
+
+
+def test_a_stage_has_the_augmentation_that_it_names_and_the_others_the_schedules(
+    tmp_path: Path,
+) -> None:
+    darker = Augmentation(brightness=0.3)
+    task = Blobs()
+    stages = (loop.Stage(4, 2, 20), loop.Stage(4, 1, 20, restart=True, augmentation=darker))
+    loop.fit(task, stages, loop.Optimiser(), loop.Place(tmp_path, CPU), seed=3, resume=False)
+    assert task.augmented == [None, None, darker]
