@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from accounts.audit.models import Action, AuditCheckpoint, AuditEvent, AuditHead
@@ -119,11 +120,17 @@ def seal(*, cut: bool = False, event_id: int | None = None) -> AuditCheckpoint |
 def cut_before(moment: datetime) -> int:
     """Delete events older than `moment`, behind a signed checkpoint. Return how many went.
 
-    The newest event always stays: without it there is nothing for the next one to chain to.
+    The newest event always stays: without it there is nothing for the next one to chain to. Only
+    what stands before the first event that is to be kept goes: a row that a wrong clock dated back
+    takes nothing along, and one that it dated into the future holds nothing up.
     """
     with transaction.atomic():
         head = _locked_head()
-        last = AuditEvent.objects.filter(at__lt=moment, id__lt=head.last_id).order_by("-id").first()
+        kept = Q(at__gte=moment, at__lte=timezone.now()) | Q(id=head.last_id)
+        first = AuditEvent.objects.filter(kept).order_by("id").first()
+        if first is None:
+            return 0
+        last = AuditEvent.objects.filter(id__lt=first.id).order_by("-id").first()
         if last is None:
             return 0
         seal(cut=True, event_id=last.id)

@@ -13,7 +13,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
 from accounts import tasks
-from accounts.audit import triggers
+from accounts.audit import chain, triggers
 from accounts.audit.chain import (
     AuditDetailError,
     _signed_checkpoints,
@@ -223,6 +223,28 @@ def test_retention_cuts_the_old_end_and_the_rest_still_verifies() -> None:
     assert list(AuditEvent.objects.values_list("id", flat=True)) == [5, 6]
     assert verify() == []
     write(1)
+    assert verify() == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "gone", "left"),
+    [(-400, 2, [3, 4, 5, 6]), (400, 3, [4, 5, 6])],
+    ids=["past", "future"],
+)
+def test_a_row_with_a_wrong_clock_neither_takes_the_kept_along_nor_keeps_the_old(
+    monkeypatch: pytest.MonkeyPatch, wrong: int, gone: int, left: list[int]
+) -> None:
+    now = timezone.now()
+    # Three old rows and three new ones; the clock of one was wrong.
+    days = [100, 100, 0, 0, 0, 0] if wrong < 0 else [100, 100, 100, 0, 0, 0]
+    at = [now - timedelta(days=n) for n in days]
+    at[4 if wrong < 0 else 1] = now + timedelta(days=wrong)
+    for moment in at:
+        with monkeypatch.context() as clock:
+            clock.setattr(chain.timezone, "now", lambda moment=moment: moment)
+            write(1)
+    assert cut_before(now - timedelta(days=50)) == gone
+    assert list(AuditEvent.objects.values_list("id", flat=True)) == left
     assert verify() == []
 
 
