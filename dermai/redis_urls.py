@@ -34,6 +34,15 @@ def cache_url(redis_url: str) -> str:
     return parts._replace(path=f"/{database}").geturl()
 
 
+def needs_password(redis_url: str) -> bool:
+    """Tell whether `redis_url` is a Redis on a network, and names no password for it.
+
+    A Unix socket is guarded by the rights of its folder.
+    """
+    parts = urlsplit(redis_url)
+    return parts.scheme != "unix" and not parts.password
+
+
 def _database(parts: SplitResult) -> int:
     """Return the number that `parts` names: ``/7``, on a Unix socket ``?db=7``."""
     if parts.scheme == "unix":

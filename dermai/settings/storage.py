@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from django.core.exceptions import ImproperlyConfigured
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from dermai.private_redis import socket_path
-from dermai.redis_urls import cache_url
+from dermai.redis_urls import cache_url, needs_password
 from dermai.settings.mode import DERMAI_HOME, EMBEDDED, env
 
 # --- Database -------------------------------------------------------------------------------------
@@ -36,6 +37,11 @@ REDIS_URL: str = (
     if EMBEDDED
     else env.str("REDIS_URL")
 )
+if not EMBEDDED and needs_password(REDIS_URL):
+    raise ImproperlyConfigured(
+        "REDIS_URL names no password: whoever reaches that Redis could give the workers orders. "
+        "Set requirepass there and write redis://:PASSWORD@HOST:PORT (rediss:// for TLS)."
+    )
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",

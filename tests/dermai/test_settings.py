@@ -63,10 +63,38 @@ def test_production_starts_with_all_of_its_values(tmp_path: Path) -> None:
 
 
 def test_a_secret_may_come_from_a_file(tmp_path: Path) -> None:
-    (tmp_path / "key").write_text("from-the-file")
+    secret = "from-the-file" * 4
+    (tmp_path / "key").write_text(secret)
     environment = {key: value for key, value in PRODUCTION.items() if key != "SECRET_KEY"}
     environment["SECRET_KEY_FILE"] = str(tmp_path / "key")
-    assert read_settings(tmp_path, environment, "s.SECRET_KEY").stdout.strip() == "from-the-file"
+    assert read_settings(tmp_path, environment, "s.SECRET_KEY").stdout.strip() == secret
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SECRET_KEY", "short"),
+        ("SECRET_KEY_FALLBACKS", f"{'s' * 64},short"),
+        ("IMAGE_MASTER_KEYS", f"{'ab' * 32},short"),
+        ("IMAGE_MASTER_KEYS", ""),
+        ("AUDIT_KEY", ""),
+        ("AUDIT_KEY", " " * 40),
+        ("AUDIT_KEY_FALLBACKS", "short"),
+    ],
+)
+def test_a_secret_that_could_be_guessed_is_refused(name: str, value: str, tmp_path: Path) -> None:
+    answer = read_settings(tmp_path, PRODUCTION | {name: value}, "s.MODE")
+    assert answer.returncode != 0
+    assert f"ImproperlyConfigured: {name}: each secret needs 32 characters" in answer.stderr
+
+
+@pytest.mark.parametrize("url", ["redis://redis.example:6379", "rediss://user@redis.example/0"])
+def test_a_redis_on_the_network_without_a_password_is_refused(url: str, tmp_path: Path) -> None:
+    answer = read_settings(tmp_path, PRODUCTION | {"REDIS_URL": url}, "s.MODE")
+    assert answer.returncode != 0
+    assert "REDIS_URL names no password" in answer.stderr
+    socket = PRODUCTION | {"REDIS_URL": "unix:///run/redis/redis.sock"}
+    assert read_settings(tmp_path, socket, "s.MODE").stdout.strip() == "production"
 
 
 def test_the_embedded_mode_needs_nothing_and_keeps_its_secrets(tmp_path: Path) -> None:
