@@ -138,6 +138,25 @@ def test_an_invented_forwarding_header_does_not_get_round_the_throttle(client: C
     assert "Too many failed" in answer.content.decode()
 
 
+def test_a_subscribers_many_addresses_are_one_place(client: Client) -> None:
+    alice = make_user("alice", password=PASSWORD)
+    for n in range(6):
+        sign_in(Client(), alice, "wrong password here", f"2001:db8:1:2::{n}")
+    refused = sign_in(Client(), alice, PASSWORD, "2001:db8:1:2:aaaa::9")
+    assert "Too many failed" in refused.content.decode()
+    sign_in(client, alice, PASSWORD, "2001:db8:1:3::9")
+    assert is_signed_in(client)
+
+
+def test_another_host_name_gives_no_new_tries(settings: Settings) -> None:
+    settings.ALLOWED_HOSTS = ["dermai.example", "other.example"]
+    alice = make_user("alice", password=PASSWORD)
+    for host in ("dermai.example", "other.example", "dermai.example:8443") * 2:
+        sign_in(Client(headers={"host": host}), alice, "wrong password here")
+    answer = sign_in(Client(headers={"host": "other.example:81"}), alice)
+    assert "Too many failed" in answer.content.decode()
+
+
 def test_behind_a_trusted_proxy_only_what_that_one_wrote_is_counted(
     client: Client, settings: Settings
 ) -> None:
