@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
+import django.contrib.auth.admin  # noqa: F401 - it registers the groups that are taken out below
 from allauth.account.decorators import secure_admin_login
 from allauth.account.internal.flows.reauthentication import raise_if_reauthentication_required
 from allauth.account.models import EmailAddress

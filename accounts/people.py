@@ -71,6 +71,15 @@ def note_renamed(user: User, *, by: User) -> None:
     )
 
 
+def note_new_password(user: User) -> None:
+    """Write to the trail that whoever runs this place set a password, and end what was open."""
+    with transaction.atomic():
+        locks.keep(user.pk)
+        tokens.end_all(user.pk)
+        ending.end_all(user.pk)
+        record(Action.PASSWORD_CHANGED, actor=None, subject_id=user.pk)
+
+
 def change_role(user: User, role: Role, *, by: User) -> None:
     """Give `user` another role, from the next request on.
 

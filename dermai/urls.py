@@ -6,6 +6,7 @@ from django.urls import include, path
 from dermai.health import healthz, readyz
 
 handler400 = "dermai.bad_request.bad_request"
+handler429 = "dermai.too_many_requests.too_many_requests"  # asked for by allauth
 urlpatterns = [
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from django.core.paginator import Paginator
@@ -10,6 +11,7 @@ from django.shortcuts import render
 from accounts.access import person, private
 from accounts.audit import reading
 from accounts.audit.forms import TrailFilterForm
+from accounts.audit.models import AuditEvent
 from accounts.models import Role
 
 if TYPE_CHECKING:
@@ -20,10 +22,13 @@ PAGE_SIZE: Final = 50
 
 @private(Role.ADMIN)
 def trail(request: HttpRequest) -> HttpResponse:
-    """Search the trail: who did what to whose record and when; no clinical content is in it."""
+    """Search the trail: who did what to whose record and when; no clinical content is in it.
+
+    A filter that makes no sense finds nothing, with an error: the whole trail is no answer to it.
+    """
     form = TrailFilterForm(request.GET)
-    wanted = form.cleaned_data if form.is_valid() else {}
-    page = Paginator(reading.search(**wanted), PAGE_SIZE).get_page(request.GET.get("page"))
+    found = reading.search(**form.cleaned_data) if form.is_valid() else AuditEvent.objects.none()
+    page = Paginator(found, PAGE_SIZE).get_page(request.GET.get("page"))
     query = request.GET.copy()
     query.pop("page", None)
     return render(
@@ -35,6 +40,7 @@ def trail(request: HttpRequest) -> HttpResponse:
             "lines": reading.lines(page.object_list),
             "query": query.urlencode(),
         },
+        status=HTTPStatus.OK if form.is_valid() else HTTPStatus.BAD_REQUEST,
     )
 
 

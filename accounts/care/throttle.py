@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 ACTION: Final = "find_dermatologist"
 RATES: Final = "5/10m/user,15/d/user,30/h/ip"
+RETRY_AFTER: Final = 600  # s, the first of these windows
 
 
 def may_look_up(request: HttpRequest) -> bool:

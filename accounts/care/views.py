@@ -15,7 +15,7 @@ from accounts.access import person, private
 from accounts.care import services, wording
 from accounts.care.forms import ShareForm
 from accounts.care.models import CareRelationship
-from accounts.care.throttle import may_look_up
+from accounts.care.throttle import RETRY_AFTER, may_look_up
 from accounts.models import Role
 
 if TYPE_CHECKING:
@@ -40,7 +40,9 @@ def sharing(request: HttpRequest) -> HttpResponse:
             "reference",
             _("You have tried too often. Wait ten minutes, and ask for the code once more."),
         )
-        return _sharing_page(request, form, HTTPStatus.TOO_MANY_REQUESTS)
+        response = _sharing_page(request, form, HTTPStatus.TOO_MANY_REQUESTS)
+        response["Retry-After"] = str(RETRY_AFTER)
+        return response
     try:
         relationship = services.share(
             patient=person(request),

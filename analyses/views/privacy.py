@@ -131,7 +131,9 @@ def erase(request: HttpRequest) -> HttpResponse:
     form = EraseForm(request.POST, user=user)
     if not _allowed(request, "erase"):
         form.add_error(None, _("Too many tries. Wait ten minutes."))
-        return _erase_page(request, form, HTTPStatus.TOO_MANY_REQUESTS)
+        response = _erase_page(request, form, HTTPStatus.TOO_MANY_REQUESTS)
+        response["Retry-After"] = "600"  # s, as the words say
+        return response
     if not form.is_valid():
         return _erase_page(request, form, HTTPStatus.UNPROCESSABLE_ENTITY)
     try:

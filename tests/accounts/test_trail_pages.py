@@ -110,3 +110,24 @@ def test_the_daily_task_seals_and_retention_cuts_only_what_is_old(alice: User) -
         tasks.cut_trail()
     assert AuditEvent.objects.count() == 1
     assert verify() == []
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"until": "9999-12-31"},
+        {"since": "0001-01-01"},
+        {"since": "yesterday"},
+        {"action": "no_such"},
+    ],
+)
+def test_a_filter_that_makes_no_sense_finds_nothing_and_says_so(
+    client: Client, root: User, query: dict[str, str]
+) -> None:
+    client.force_login(root)
+    record(Action.READ, actor=root)
+    answer = client.get(reverse("accounts:audit"), query)
+    assert answer.status_code == 400
+    assert answer.context["form"].errors.keys() == query.keys()
+    assert answer.context["lines"] == []
+    assert client.get(reverse("accounts:audit"), {"until": "2999-12-31"}).context["lines"]

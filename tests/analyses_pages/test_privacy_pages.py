@@ -105,7 +105,8 @@ def test_guessing_the_password_at_the_erasure_is_braked(client: Client) -> None:
     ]
     assert statuses == [422] * 5 + [429]
     right = {"password": PASSWORD, "confirm": "on"}
-    assert client.post(address, right).status_code == 429
+    refused = client.post(address, right)
+    assert (refused.status_code, refused["Retry-After"]) == (429, "600")
     assert User.objects.count() == 1
 
 

@@ -53,6 +53,23 @@ def test_one_address_does_not_ask_for_resets_of_many_accounts() -> None:
     assert answers == [302] * 20 + [429]
 
 
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [("en", "Wait a minute"), ("es", "Espere un minuto"), ("ca", "Espereu un minut")],
+)
+def test_too_often_is_a_page_that_says_when_to_come_again(language: str, words: str) -> None:
+    make_user("alice", password=PASSWORD)
+    client = Client(headers={"accept-language": language})
+    for n in range(20):
+        client.post(RESET, {"email": f"person{n}@example.org"}, REMOTE_ADDR=ELSEWHERE)
+    pages = [client.post(RESET, {"email": e}, REMOTE_ADDR=ELSEWHERE) for e in (KNOWN, UNKNOWN)]
+    assert [(page.status_code, page.headers["Retry-After"]) for page in pages] == [(429, "60")] * 2
+    # Before it stands a form's token, another at each request.
+    known, unknown = (page.content.decode().partition("<main")[2] for page in pages)
+    assert known == unknown
+    assert words in known
+
+
 class Browser(Client):
     """A browser at a place, which has given Alice's password."""
 

@@ -75,3 +75,10 @@ def test_what_a_stranger_says_of_themselves_is_replaced(header: str, value: str)
 
 def test_addresses_with_ids_are_not_written_down() -> None:
     assert the_only("access_log") == "off"
+
+
+def test_too_often_is_not_the_servers_fault_and_no_log_holds_an_address() -> None:
+    text = re.sub(r"#.*", "", CONFIGURATION.read_text())
+    assert re.findall(r"limit_(?:req|conn)_status (\d+);", text) == ["429", "429"]
+    assert the_only("access_log") == "off"
+    assert the_only("error_log").endswith(" crit")
