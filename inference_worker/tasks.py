@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
     from inference_worker.drafts import Photo
     from inference_worker.pipeline import Pipeline
-    from inference_worker.verdict import Verdict
+    from inference_worker.verdict import Stage, Verdict
 
+DATABASE_AWAY: Final = (OperationalError, InterfaceError)
 # A database that restarts is waited for before minutes of work are thrown away.
 RECORD_AFTER: Final = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)  # s before each try
 OUT_OF_MEMORY_MARKS: Final = ("out of memory", "can't allocate memory")
@@ -99,7 +100,7 @@ def analyse(analysis_id: str) -> None:
         for claim in group:  # on those that have ended this does nothing
             lifecycle.give_up(claim, FailureCode.TIME_LIMIT)
     if outages:
-        raise outages[0]  # nothing could be written; reconcile takes the attempts up
+        raise outages[0]  # `analyses.worker` frees what could not be written, to be tried again
 
 
 def failure_code(error: BaseException) -> str:
@@ -122,7 +123,7 @@ def _work(group: list[lifecycle.Claim], pipeline: Pipeline, outages: list[Except
             photos[claim] = pipeline.begin(
                 lifecycle.load_pixels(claim),
                 image_type=ImageType(claim.image_type),
-                on_stage=partial(lifecycle.report_stage, claim),
+                on_stage=partial(_report_stage, claim),
             )
     _ask_together(pipeline, list(photos.values()))
     for claim, photo in photos.items():
@@ -143,13 +144,26 @@ def _ending(claim: lifecycle.Claim, outages: list[Exception]) -> Iterator[None]:
         logger.warning("analysis %s was taken over: nothing written", claim.analysis_id)
     except SoftTimeLimitExceeded:
         raise
-    except (OperationalError, InterfaceError) as error:
-        logger.exception("analysis %s meets no database", claim.analysis_id)
-        close_old_connections()
-        outages.append(error)
+    except DATABASE_AWAY as error:
+        _note_outage(claim, error, outages)
     except Exception as error:
         logger.exception("analysis %s failed", claim.analysis_id)
         lifecycle.give_up(claim, failure_code(error))
+
+
+def _note_outage(claim: lifecycle.Claim, error: Exception, outages: list[Exception]) -> None:
+    logger.error("analysis %s meets no database", claim.analysis_id, exc_info=error)
+    close_old_connections()
+    outages.append(error)
+
+
+def _report_stage(claim: lifecycle.Claim, stage: Stage) -> None:
+    """Show the stage if the database lets it: without it the page lags, no more."""
+    try:
+        lifecycle.report_stage(claim, stage)
+    except DATABASE_AWAY:
+        logger.warning("the stage of analysis %s is not shown", claim.analysis_id, exc_info=True)
+        close_old_connections()
 
 
 def _ask_together(pipeline: Pipeline, photos: list[Photo]) -> None:
@@ -208,7 +222,7 @@ def _record(claim: lifecycle.Claim, verdict: Verdict) -> bool:
         time.sleep(delay)
         try:
             return lifecycle.record(claim, verdict)
-        except (OperationalError, InterfaceError):
+        except DATABASE_AWAY:
             logger.exception("the database is away; trying again")
             close_old_connections()
     time.sleep(RECORD_AFTER[-1])

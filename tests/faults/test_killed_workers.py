@@ -94,6 +94,17 @@ def test_a_killed_worker_is_restarted_and_the_analysis_completes_once(
     assert_ended_once(analysis, image_store)
 
 
+def test_a_database_that_is_lost_while_a_photo_is_worked_on_costs_it_no_wait(
+    start_worker: StartWorker, image_store: Path
+) -> None:
+    worker = start_worker()
+    analysis = submit(Behaviour.LOSE_THE_DATABASE_ONCE)
+    # Nobody reconciles here.
+    done = wait_for(analysis, Status.COMPLETED, worker=worker, within=30)
+    assert (done.attempts, done.uncounted_attempts) == (2, 1)
+    assert_ended_once(analysis, image_store)
+
+
 def test_a_model_that_loads_for_longer_than_the_limit_costs_no_attempt(
     start_worker: StartWorker, image_store: Path, tmp_path: Path
 ) -> None:
