@@ -98,7 +98,7 @@ def analyse(analysis_id: str) -> None:
             "analysis %s ran out of time, and %d with it", first.analysis_id, len(group) - 1
         )
         for claim in group:  # on those that have ended this does nothing
-            lifecycle.give_up(claim, FailureCode.TIME_LIMIT)
+            _give_up(claim, FailureCode.TIME_LIMIT, outages)
     if outages:
         raise outages[0]  # `analyses.worker` frees what could not be written, to be tried again
 
@@ -148,7 +148,14 @@ def _ending(claim: lifecycle.Claim, outages: list[Exception]) -> Iterator[None]:
         _note_outage(claim, error, outages)
     except Exception as error:
         logger.exception("analysis %s failed", claim.analysis_id)
-        lifecycle.give_up(claim, failure_code(error))
+        _give_up(claim, failure_code(error), outages)
+
+
+def _give_up(claim: lifecycle.Claim, code: str, outages: list[Exception]) -> None:
+    try:
+        lifecycle.give_up(claim, code)
+    except DATABASE_AWAY as error:
+        _note_outage(claim, error, outages)
 
 
 def _note_outage(claim: lifecycle.Claim, error: Exception, outages: list[Exception]) -> None:
