@@ -18,6 +18,7 @@ import torch
 
 from inference_worker import openvino_cache
 from inference_worker.engine_options import Options, cpu_multiplies_bfloat16, threads
+from inference_worker.errors import ConversionError
 from inference_worker.openvino_engine import (
     OpenVinoEngine,
     OpenVinoNetwork,
@@ -227,7 +228,7 @@ def build(bundle: Bundle | Verified, options: Options) -> Engines:
 
     By `auto` both are bfloat16 where the machine has instructions for it.
     Where OpenVINO is chosen by `auto` and cannot take the bundle, PyTorch runs it.
-    Raises `openvino_cache.ConversionError` where it was asked for by name.
+    Raises `ConversionError` where it was asked for by name.
     """
     on_cpu = bundle.device.type == "cpu"
     lower = options.precision == "bfloat16"
@@ -241,7 +242,7 @@ def build(bundle: Bundle | Verified, options: Options) -> Engines:
         return _torch(bundle.networks(), lower=lower, on_gpu=not on_cpu)
     try:
         return _openvino(bundle, options, lower=lower)
-    except openvino_cache.ConversionError as error:
+    except ConversionError as error:
         if options.engine == "openvino":
             raise
         logger.warning("%s; PyTorch runs the bundle instead", error)

@@ -15,7 +15,7 @@ from inference_worker import engines, ensemble, openvino_cache
 from inference_worker.bundle import Bundle, Verified, load, verify_and_open
 from inference_worker.engine_options import Options, parse
 from inference_worker.engines import Engines, Rung
-from inference_worker.openvino_cache import ConversionError
+from inference_worker.errors import ConversionError
 from inference_worker.openvino_engine import OpenVinoNetwork
 from inference_worker.pipeline import Pipeline
 from tests.inference_worker import drawing, tiny
