@@ -84,6 +84,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 side=options.side,
                 views=options.views,
             )
+            say("placing the gate between the answers")
+            material.place_gate(folder, photos)
         cache = options.cache or Path(made) / "cache"
         setting = Setting(cache, device, options.engine, options.together)
         told = measure(folder, photos, setting)
