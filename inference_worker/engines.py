@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from inference_worker.bundle import Bundle, Verified
-    from inference_worker.ensemble import Known
 
 BFLOAT16_BAND: Final = 0.5
 """Log-odds within which a bfloat16 answer is asked again; see docs/performance.md."""
@@ -147,17 +146,6 @@ class Anchored:
     def set_right(logits: Tensor, first: Tensor) -> Tensor:
         """Return the `logits` of a photo's views less their error in the first, truly `first`."""
         return logits + (first - logits[:1])
-
-
-def with_known(
-    members: tuple[Engine, ...], views: Tensor, known: Known | None
-) -> tuple[Engine, ...]:
-    """Return the `members`, the first without its exact pass over `views` where that is `known`."""
-    first = members[0]
-    same = known is not None and torch.equal(known.view, views[:1])
-    if known is None or not same or not isinstance(first, Anchored):
-        return members
-    return (replace(first, exact=known.told), *members[1:])
 
 
 @dataclass(frozen=True, slots=True)

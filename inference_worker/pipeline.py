@@ -35,6 +35,7 @@ from inference_worker.calibration import columns_of, read_class_map
 from inference_worker.drafts import Draft, Photo
 from inference_worker.engine_options import AUTO, Options, threads
 from inference_worker.errors import NonFiniteError, WrongOutputError
+from inference_worker.known_views import remembering
 from inference_worker.measurements import measure
 from inference_worker.memory import named_out_of_memory
 from inference_worker.pixels import check
@@ -258,10 +259,11 @@ class Pipeline:
         """Ask the fastest engines, and again more exact ones where they could decide otherwise."""
         described, image_type = self._bundle.manifest.classifier, photo.draft.image_type
         known = photo.draft.known
-        for rung in self._engines.ladder:
-            first = rung is self._engines.ladder[0]
+        ladder = remembering(self._engines.ladder, self._engines.first, known)
+        for rung in ladder:
+            first = rung is ladder[0]
             opinions = ensemble.ask(
-                (first and photo.told) or engines.with_known(rung.members, batch, known),
+                (first and photo.told) or rung.members,
                 batch,
                 self._plan,
                 outputs=len(described.outputs),
