@@ -262,6 +262,7 @@ class Pipeline:
         ladder = remembering(self._engines.ladder, self._engines.first, known)
         for rung in ladder:
             first = rung is ladder[0]
+            photo.rungs += 1
             opinions = ensemble.ask(
                 (first and photo.told) or rung.members,
                 batch,
