@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from inference_worker.bundle import Verified
 from inference_worker.cache_cleaning import UNFINISHED, clean, mark_used
@@ -27,13 +28,15 @@ from inference_worker.conversion import convert_apart
 from inference_worker.errors import ConversionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from inference_worker.bundle import Bundle
 
 SUMS: Final = "sums.json"
 SEGMENTER: Final = "segmenter"
-_LAYOUT: Final = 1
+_LAYOUT: Final = 2
+"""Of what is written: networks of another number are not read."""
+_OF_A_MAP: Final = 4  # axes
 _HASH: Final = 32  # digits of the bundle's that its folder bears
 logger = logging.getLogger(__name__)
 
@@ -131,12 +134,40 @@ def convert(network: nn.Module, side: int, name: str) -> Any:
     """
     try:
         example = torch.zeros(2, 3, side, side)
-        with _own_log():
+        with _own_log(), _flat_layer_norms():
             model = runtime().convert_model(network.eval(), example_input=example)
         model.reshape([-1, 3, side, side])
     except Exception as error:  # its frontend raises whatever stopped it
         raise ConversionError(f"OpenVINO cannot convert {name}: {error}") from error
     return model
+
+
+@contextmanager
+def _flat_layer_norms() -> Iterator[None]:
+    """While a network is traced, let layer norms over the channels of a map see pixels in one row.
+
+    ConvNeXt normalises n × height × width × channels over the last axis. As (n·height·width) ×
+    channels the numbers are the same, and OpenVINO computes them faster.
+    """
+    plain = functional.layer_norm
+
+    def flat(
+        input: Tensor,  # noqa: A002 - the original's name
+        normalized_shape: Sequence[int],
+        weight: Tensor | None = None,
+        bias: Tensor | None = None,
+        eps: float = 1e-5,
+    ) -> Tensor:
+        if input.ndim != _OF_A_MAP or len(normalized_shape) != 1:
+            return plain(input, normalized_shape, weight, bias, eps)
+        rows = input.reshape(-1, normalized_shape[0])
+        return plain(rows, normalized_shape, weight, bias, eps).reshape(input.shape)
+
+    functional.layer_norm = flat
+    try:
+        yield
+    finally:
+        functional.layer_norm = plain
 
 
 @contextmanager

@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks import material
 from inference_worker import cache_cleaning, conversion, engines, openvino_cache
+from inference_worker.architectures import build_classifier
 from inference_worker.bundle import (
     Bundle,
     WeightsError,
@@ -26,7 +28,9 @@ from inference_worker.bundle import (
 )
 from inference_worker.engine_options import parse
 from inference_worker.errors import ConversionError, ConversionTimeoutError
+from inference_worker.manifest import ClassifierSpec
 from inference_worker.openvino_cache import SEGMENTER, SUMS
+from inference_worker.openvino_engine import OpenVinoNetwork
 from tests.inference_worker import tiny
 
 ROOT = Path(__file__).parents[2]
@@ -240,6 +244,42 @@ def test_a_network_that_openvino_cannot_take_is_named(bundle: Bundle) -> None:
     broken = Bundle(bundle.folder, bundle.manifest, bundle.sha256, (Odd(),), None, None)
     with pytest.raises(ConversionError, match=r"(?s)member-0.*odd operation"):
         openvino_cache.networks(broken, None)
+
+
+def test_the_layer_norms_of_a_convnext_are_flat_and_say_the_same() -> None:
+    drawn = material._drawn(64)
+    member = build_classifier(ClassifierSpec("convnext_atto"), 7)
+    material.enliven(member, drawn, seed=0)
+    member.requires_grad_(requires_grad=False)
+
+    model = openvino_cache.convert(openvino_cache.WithMap(member), 64, "member-0")
+
+    ranks = [
+        op.input(0).get_partial_shape().rank.get_length()
+        for op in model.get_ops()
+        if op.get_type_name() == "MVN"
+    ]
+    assert len(ranks) == 16  # one a block, and one before each of the four stages
+    assert set(ranks) == {2}
+    network = OpenVinoNetwork(model, "float32", 1)
+    for count in (1, 6):
+        seen = drawn[:count]
+        features = member.forward_features(seen)
+        expected = member.forward_head(features), features
+        for found, plain in zip(network.run(seen), expected, strict=True):
+            assert torch.allclose(found, plain, rtol=1e-4, atol=1e-4)
+
+
+def test_converting_leaves_pytorchs_layer_norm_as_it_was(bundle: Bundle) -> None:
+    class Odd(torch.nn.Module):
+        def forward(self, _: torch.Tensor) -> torch.Tensor:
+            raise RuntimeError("an odd operation")
+
+    before = torch.nn.functional.layer_norm
+    openvino_cache.convert(openvino_cache.WithMap(bundle.members[0]), 64, "member-0")
+    with pytest.raises(ConversionError):
+        openvino_cache.convert(Odd(), 64, "odd")
+    assert torch.nn.functional.layer_norm is before
 
 
 def test_openvino_tells_nobody_that_it_is_used() -> None:
