@@ -167,28 +167,38 @@ def give_up(claim: Claim, code: str) -> bool:
     return fail(claim, code)
 
 
-def release(analysis_id: uuid.UUID, *, attempt: int) -> bool:
+def release(analysis_id: uuid.UUID, *, attempt: int, counted: bool = True) -> bool:
     """Give up an attempt whose worker is gone: to be tried again, or FAILED when out of attempts.
 
-    False when that attempt is no longer running.
+    An attempt that is not `counted` leaves the photo as many as it had, `MAX_ATTEMPTS` times at
+    most: what ended it may be the photo's doing after all. False when it is no longer running.
     """
     lost = Claim(analysis_id=analysis_id, attempt=attempt, image_type="")
     uncounted = _running(lost).values_list("uncounted_attempts", flat=True).first()
     if uncounted is None:
         return False
-    if attempt - uncounted >= settings.MAX_ATTEMPTS:
+    spare = int(not counted and uncounted < min(attempt, settings.MAX_ATTEMPTS))
+    if attempt - uncounted - spare >= settings.MAX_ATTEMPTS:
         return fail(lost, FailureCode.TOO_MANY_ATTEMPTS)
     released = _running(lost).update(
-        status=Status.QUEUED, stage="", claimed_by="", claimed_at=None, enqueued_at=None
+        status=Status.QUEUED,
+        stage="",
+        claimed_by="",
+        claimed_at=None,
+        enqueued_at=None,
+        uncounted_attempts=F("uncounted_attempts") + spare,
     )
     if released:
         queue.enqueue(analysis_id)
     return bool(released)
 
 
-def release_lost(*, worker: str) -> int:
-    """Give up every attempt that `worker` holds; return how many."""
-    return sum(release(claim.analysis_id, attempt=claim.attempt) for claim in _held(worker))
+def release_lost(*, worker: str, counted: bool = True) -> int:
+    """Give up every attempt that `worker` holds, as `release` does; return how many."""
+    return sum(
+        release(claim.analysis_id, attempt=claim.attempt, counted=counted)
+        for claim in _held(worker)
+    )
 
 
 def give_up_lost(*, worker: str, code: str) -> int:

@@ -19,7 +19,8 @@ from analyses import leases, lifecycle, purging, queue, storage, tombstones
 from analyses.models import Analysis, DeletionEvent, Status
 from analyses.models.analysis import TERMINAL
 
-# A message that was taken is claimed within moments; until then the row still says QUEUED.
+# Who takes a message claims a row within moments; until then that row still says QUEUED. A worker
+# that waits for its model claims later: then a message too many is sent, which finds nothing.
 PLAUSIBLE_IN_HAND: Final = timedelta(seconds=60)
 # After an outage thousands may wait; a round must end before its time limit.
 MOST_AT_ONCE: Final = 500

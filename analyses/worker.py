@@ -9,14 +9,14 @@ import logging
 import os
 import secrets
 import time
+from functools import partial
 from typing import Any, Final
 
-from billiard.exceptions import WorkerLostError
 from celery import signals
 from celery.concurrency import get_implementation
 from celery.exceptions import TimeLimitExceeded
 from django.conf import settings
-from django.db import close_old_connections
+from django.db import InterfaceError, OperationalError, close_old_connections
 
 from analyses import leases, lifecycle, queue
 from analyses.leases import Queue
@@ -25,6 +25,8 @@ from analyses.models import FailureCode
 # How the worker's process tells these to the child that runs the tasks.
 IDENTITY_VARIABLE: Final = "DERMAI_WORKER_IDENTITY"
 QUEUES_VARIABLE: Final = "DERMAI_WORKER_QUEUES"
+# While the main process waits it renews no lease: far less than one's time.
+FREE_AFTER: Final = (0.0, 0.5, 1.0, 2.0, 4.0)  # s before each try
 logger = logging.getLogger(__name__)
 
 
@@ -99,17 +101,28 @@ def show_life(**_: Any) -> None:
 
 @signals.task_failure.connect
 def take_up_lost_work(sender: Any = None, exception: Any = None, **_: Any) -> None:
-    """Free at once what a killed child held. Runs in the worker's main process.
+    """Free at once what a task held that failed, or whose child was killed.
 
-    There is one child, so whatever its worker holds was the child's.
+    The first runs in the child, the second in the worker's main process. There is one child and it
+    has no other task, so whatever its worker holds was that one's. If the database is away
+    `reconcile` does it, after more than the time limit.
     """
     if sender is None or sender.name != queue.ANALYSE:
         return
-    close_old_connections()
     if isinstance(exception, TimeLimitExceeded):
-        lifecycle.give_up_lost(worker=identity(), code=FailureCode.TIME_LIMIT)
-    elif isinstance(exception, WorkerLostError):
-        lifecycle.release_lost(worker=identity())
+        free = partial(lifecycle.give_up_lost, code=FailureCode.TIME_LIMIT)
+    else:
+        away = isinstance(exception, OperationalError | InterfaceError)
+        free = partial(lifecycle.release_lost, counted=not away)
+    for delay in FREE_AFTER:
+        time.sleep(delay)
+        close_old_connections()
+        try:
+            free(worker=identity())
+        except (OperationalError, InterfaceError):
+            logger.warning("what the task held is not free yet", exc_info=True)
+        else:
+            return
 
 
 def show_model() -> None:

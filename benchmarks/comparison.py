@@ -84,11 +84,13 @@ def compare(
     plain = Times()
     times = {name: Times() for name in ours}
     apart = {name: Apart() for name in ours}
+    again = dict.fromkeys(ours, 0)
     for number, pixels in enumerate(photos, 1):
         answer = plain.take(partial(naive.judge, reference, pixels))
         for name, pipeline in ours.items():
-            verdict = times[name].take(partial(pipeline.run, pixels, always_classify=True))
+            verdict, rungs = times[name].take(partial(judge, pipeline, pixels))
             apart[name].add(verdict, answer)
+            again[name] += rungs > 1
         last = ", ".join(f"{name} {own.clock[-1]:.3f}" for name, own in times.items())
         print(f"{number}/{len(photos)} naive {plain.clock[-1]:.3f}, {last}", file=sys.stderr)
     told: Figures = {"naive_s": plain.spread()}
@@ -103,4 +105,11 @@ def compare(
         told[f"max_abs_probability_difference_{short}"] = found.probability
         told[f"max_abs_heatmap_difference_{short}"] = round(found.heatmap, 5)
         told[f"categories_changed_{short}"] = found.changed
+        told[f"asked_again_{short}"] = round(again[name] / len(photos), 3)
     return told
+
+
+def judge(pipeline: Pipeline, pixels: Pixels) -> tuple[Verdict, int]:
+    """Return the verdict on one photo, and how many rungs of the ladder were asked for it."""
+    photo = pipeline.begin(pixels, always_classify=True)
+    return pipeline.finish(photo), photo.rungs

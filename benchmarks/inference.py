@@ -1,10 +1,13 @@
 """`python -m benchmarks.inference`: ours against the plain reference, in one run.
 
 Same weights, same photos: times, ratios, achieved FLOP/s beside those of a matrix product, memory
-and the largest differences. `load_s` and `peak_memory_mb` are this process's, which has both
-precisions, PyTorch's networks and what converts them; `product_load_s` and `product_memory_mb` are
-those of a worker's model. The last line with `--json` is one JSON object; what is bfloat16 is null
-there where the machine has no instructions for it.
+and the largest differences. `share_of_matmul_bf16` is that of the bfloat16 passes alone: the exact
+pass that sets each member right is `anchor_ms`, and counts in every time of a photo. `asked_again_`
+tells of which share of the photos the answer lay so near a decision that the next engine was asked;
+it is that one's then, in the times and in the differences. `load_s` and `peak_memory_mb` are this
+process's, which has both precisions, PyTorch's networks and what converts them; `product_load_s`
+and `product_memory_mb` are those of a worker's model. The last line with `--json` is one JSON
+object; what is bfloat16 is null there where the machine has no instructions for it.
 """
 
 from __future__ import annotations
@@ -84,6 +87,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 side=options.side,
                 views=options.views,
             )
+            say("placing the gate between the answers")
+            material.place_gate(folder, photos)
         cache = options.cache or Path(made) / "cache"
         setting = Setting(cache, device, options.engine, options.together)
         told = measure(folder, photos, setting)

@@ -10,15 +10,22 @@ import fcntl
 import logging
 import subprocess
 import sys
+import threading
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from inference_worker.errors import ConversionError, ConversionTimeoutError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 LOCK: Final = "converting.lock"
 ROOT: Final = Path(__file__).resolve().parents[1]
+TIME_LIMIT: Final = 1800.0
+"""Seconds that converting may take, with waiting for others that convert; five large networks take
+one minute on two cores."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -26,7 +33,7 @@ def convert_apart(folder: Path, cache: Path) -> bool:
     """Convert the bundle in `folder` into `cache`; tell whether that went well.
 
     What the other process says goes into this one's log. Why it failed, if it did, converting here
-    tells by an exception.
+    tells by an exception. Raises `ConversionTimeoutError`: what hangs there would hang here.
     """
     command = [sys.executable, "-m", __name__, str(folder.resolve()), str(cache.resolve())]
     with subprocess.Popen(  # noqa: S603 - this module, by its name, on two folders
@@ -38,8 +45,21 @@ def convert_apart(folder: Path, cache: Path) -> bool:
         text=True,
         errors="replace",
     ) as process:
-        for line in process.stdout or ():
-            logger.info("%s", line.rstrip())
+        late = threading.Event()
+
+        def end() -> None:
+            late.set()
+            process.kill()
+
+        limit = threading.Timer(TIME_LIMIT, end)
+        limit.start()
+        try:
+            for line in process.stdout or ():
+                logger.info("%s", line.rstrip())
+        finally:
+            limit.cancel()
+    if late.is_set() and process.returncode:
+        raise ConversionTimeoutError(cache, seconds=TIME_LIMIT)
     return process.returncode == 0
 
 
@@ -53,7 +73,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         with _alone(cache):
             openvino_cache.networks(load(folder), cache)
-    except (BundleError, openvino_cache.ConversionError):
+    except (BundleError, ConversionError):
         logger.exception("not converted")
         return 1
     except OSError as error:

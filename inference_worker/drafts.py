@@ -69,10 +69,12 @@ class Photo:
     """One photo between `Pipeline.begin` and `Pipeline.finish`.
 
     `views` float32 n × 3 × side × side, None where the photo is rejected before the members see
-    it; `told` what each member has said of them already.
+    it; `told` what each member has said of them already; `rungs` how many of the ladder's were
+    asked.
     """
 
     draft: Draft
     stages: Stages
     views: Tensor | None = None
     told: tuple[Told, ...] | None = None
+    rungs: int = 0

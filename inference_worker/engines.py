@@ -18,6 +18,7 @@ import torch
 
 from inference_worker import openvino_cache
 from inference_worker.engine_options import Options, cpu_multiplies_bfloat16, threads
+from inference_worker.errors import ConversionError
 from inference_worker.openvino_engine import (
     OpenVinoEngine,
     OpenVinoNetwork,
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from inference_worker.bundle import Bundle, Verified
-    from inference_worker.ensemble import Known
 
 BFLOAT16_BAND: Final = 0.5
 """Log-odds within which a bfloat16 answer is asked again; see docs/performance.md."""
@@ -148,17 +148,6 @@ class Anchored:
         return logits + (first - logits[:1])
 
 
-def with_known(
-    members: tuple[Engine, ...], views: Tensor, known: Known | None
-) -> tuple[Engine, ...]:
-    """Return the `members`, the first without its exact pass over `views` where that is `known`."""
-    first = members[0]
-    same = known is not None and torch.equal(known.view, views[:1])
-    if known is None or not same or not isinstance(first, Anchored):
-        return members
-    return (replace(first, exact=known.told), *members[1:])
-
-
 @dataclass(frozen=True, slots=True)
 class ViewByView:
     """A member that passes over each view by itself, on the network that one view needs anyway.
@@ -227,7 +216,7 @@ def build(bundle: Bundle | Verified, options: Options) -> Engines:
 
     By `auto` both are bfloat16 where the machine has instructions for it.
     Where OpenVINO is chosen by `auto` and cannot take the bundle, PyTorch runs it.
-    Raises `openvino_cache.ConversionError` where it was asked for by name.
+    Raises `ConversionError` where it was asked for by name.
     """
     on_cpu = bundle.device.type == "cpu"
     lower = options.precision == "bfloat16"
@@ -241,7 +230,7 @@ def build(bundle: Bundle | Verified, options: Options) -> Engines:
         return _torch(bundle.networks(), lower=lower, on_gpu=not on_cpu)
     try:
         return _openvino(bundle, options, lower=lower)
-    except openvino_cache.ConversionError as error:
+    except ConversionError as error:
         if options.engine == "openvino":
             raise
         logger.warning("%s; PyTorch runs the bundle instead", error)

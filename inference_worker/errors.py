@@ -5,7 +5,10 @@ Every class has a stable `code`. None of them ever becomes a benign result.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class ModelError(Exception):
@@ -46,4 +49,22 @@ class OutOfMemoryError(ModelError):
     def __init__(self) -> None:
         super().__init__(
             "the computer ran out of memory in the model: free some, or use a smaller bundle"
+        )
+
+
+class ConversionError(ValueError):
+    """OpenVINO cannot take a network of the bundle: use PyTorch."""
+
+    code = "bundle_invalid"
+
+
+class ConversionTimeoutError(ConversionError):
+    """Converting for OpenVINO did not end in time: use PyTorch."""
+
+    code = "model_unavailable"
+
+    def __init__(self, cache: Path, *, seconds: float) -> None:
+        super().__init__(
+            f"converting the bundle into {cache} took longer than {seconds:.0f} s and was ended: "
+            "see whether the disk hangs or another process holds the folder, then start again"
         )

@@ -22,7 +22,8 @@ def could_differ(told: Classification, image_type: ImageType, band: float) -> bo
 
     The decisions are the gate's threshold on either side, one half where the gate lets both
     through, and melanoma against the other malignancies together. A photo that is not dermoscopic
-    is always deferred.
+    is always deferred. The category alone is kept so: each opinion that votes goes through the gate
+    by itself, and one that lies near it may vote otherwise than in the reference.
     """
     if band <= 0 or image_type is not ImageType.DERMOSCOPIC:
         return False

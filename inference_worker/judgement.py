@@ -26,7 +26,9 @@ def classify(
     """Calibrate the mean over members and views, and put it through the active gate.
 
     Each member's own mean, and each member × view opinion that votes, get the same temperature; the
-    votes get the same gate too.
+    votes get the same gate too. Of what comes out only the category is the same whatever engine was
+    asked (`exactness.could_differ`): probabilities are within its error, and a vote near the gate
+    may fall on the other side of it.
     """
     rule = Rule(threshold=gate.threshold, image_type=image_type)
     told = class_map.read(temper(opinions.mean(), temperature))

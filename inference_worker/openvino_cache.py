@@ -1,7 +1,8 @@
 """Networks as OpenVINO reads them, converted once a bundle and kept on disk.
 
 A folder a bundle, named by its hash and OpenVINO's version, with a list of the files' hashes. What
-does not match its list, or lacks one, is made again. The weights stay float32: they hold folded
+does not match its list, or lacks one, is made again. What no worker has read for long is removed
+(`inference_worker.cache_cleaning`). The weights stay float32: they hold folded
 batch norms, which half precision would round.
 """
 
@@ -19,30 +20,29 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from inference_worker.bundle import Verified
+from inference_worker.cache_cleaning import UNFINISHED, clean, mark_used
 from inference_worker.conversion import convert_apart
+from inference_worker.errors import ConversionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from inference_worker.bundle import Bundle
 
 SUMS: Final = "sums.json"
 SEGMENTER: Final = "segmenter"
-_LAYOUT: Final = 1
+_LAYOUT: Final = 2
+"""Of what is written: networks of another number are not read."""
+_OF_A_MAP: Final = 4  # axes
 _HASH: Final = 32  # digits of the bundle's that its folder bears
 logger = logging.getLogger(__name__)
 
 
 class DamagedCacheError(Exception):
     """The folder does not hold what its list says: make it again."""
-
-
-class ConversionError(ValueError):
-    """OpenVINO cannot take a network of the bundle: use PyTorch."""
-
-    code = "bundle_invalid"
 
 
 class WithMap(nn.Module):
@@ -75,11 +75,19 @@ def networks(bundle: Bundle | Verified, cache: Path | None) -> dict[str, Any]:
 
     They come from `cache` where it holds them intact, else they are converted and put there: in a
     process of its own where the bundle's networks are not built here yet.
-    Raises `ConversionError`, and the `BundleError` of a network that cannot be built.
+    Raises `ConversionError`, of which `ConversionTimeoutError` is one, and the `BundleError` of a
+    network that cannot be built.
     """
     if cache is None:
         return _convert(bundle.networks())
     folder = Path(cache) / _name(bundle)
+    found = _kept(bundle, folder)
+    clean(folder.parent, keep=folder)
+    return found
+
+
+def _kept(bundle: Bundle | Verified, folder: Path) -> dict[str, Any]:
+    """Return what is in `folder`, made and put there where it is not."""
     try:
         return _read(folder)
     except FileNotFoundError:
@@ -87,7 +95,7 @@ def networks(bundle: Bundle | Verified, cache: Path | None) -> dict[str, Any]:
     except DamagedCacheError as error:
         logger.warning("converting the bundle for OpenVINO again: %s", error)
         shutil.rmtree(folder, ignore_errors=True)
-    if isinstance(bundle, Verified) and convert_apart(bundle.folder, cache):
+    if isinstance(bundle, Verified) and convert_apart(bundle.folder, folder.parent):
         try:
             return _read(folder)
         except (FileNotFoundError, DamagedCacheError) as error:
@@ -126,12 +134,40 @@ def convert(network: nn.Module, side: int, name: str) -> Any:
     """
     try:
         example = torch.zeros(2, 3, side, side)
-        with _own_log():
+        with _own_log(), _flat_layer_norms():
             model = runtime().convert_model(network.eval(), example_input=example)
         model.reshape([-1, 3, side, side])
     except Exception as error:  # its frontend raises whatever stopped it
         raise ConversionError(f"OpenVINO cannot convert {name}: {error}") from error
     return model
+
+
+@contextmanager
+def _flat_layer_norms() -> Iterator[None]:
+    """While a network is traced, let layer norms over the channels of a map see pixels in one row.
+
+    ConvNeXt normalises n × height × width × channels over the last axis. As (n·height·width) ×
+    channels the numbers are the same, and OpenVINO computes them faster.
+    """
+    plain = functional.layer_norm
+
+    def flat(
+        input: Tensor,  # noqa: A002 - the original's name
+        normalized_shape: Sequence[int],
+        weight: Tensor | None = None,
+        bias: Tensor | None = None,
+        eps: float = 1e-5,
+    ) -> Tensor:
+        if input.ndim != _OF_A_MAP or len(normalized_shape) != 1:
+            return plain(input, normalized_shape, weight, bias, eps)
+        rows = input.reshape(-1, normalized_shape[0])
+        return plain(rows, normalized_shape, weight, bias, eps).reshape(input.shape)
+
+    functional.layer_norm = flat
+    try:
+        yield
+    finally:
+        functional.layer_norm = plain
 
 
 @contextmanager
@@ -152,7 +188,7 @@ def _own_log() -> Iterator[None]:
 def _write(folder: Path, converted: Mapping[str, Any]) -> None:
     """Write all into a folder beside, then rename: a half-written one never has the name."""
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix="unfinished-") as made:
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=UNFINISHED) as made:
         beside = Path(made) / folder.name
         beside.mkdir()
         for name, model in converted.items():
@@ -170,6 +206,7 @@ def _read(folder: Path) -> dict[str, Any]:
     """Return the networks in `folder`. Raises `DamagedCacheError`, `FileNotFoundError`."""
     if not folder.exists():
         raise FileNotFoundError(folder)
+    mark_used(folder)
     try:
         sums = json.loads((folder / SUMS).read_text())
         changed = [name for name, told in sums.items() if _sha256(folder / name) != told]
@@ -180,9 +217,11 @@ def _read(folder: Path) -> dict[str, Any]:
             f"{', '.join(changed) or 'all'} in {folder} is not what was written"
         )
     core = runtime().Core()
-    return {
-        Path(name).stem: core.read_model(folder / name) for name in sums if name.endswith(".xml")
-    }
+    names = [name for name in sums if name.endswith(".xml")]
+    try:
+        return {Path(name).stem: core.read_model(folder / name) for name in names}
+    except RuntimeError as error:  # removed by another worker at this moment
+        raise DamagedCacheError(f"{folder} cannot be read ({error})") from error
 
 
 def _sha256(path: Path) -> str:

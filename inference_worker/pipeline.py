@@ -35,10 +35,12 @@ from inference_worker.calibration import columns_of, read_class_map
 from inference_worker.drafts import Draft, Photo
 from inference_worker.engine_options import AUTO, Options, threads
 from inference_worker.errors import NonFiniteError, WrongOutputError
+from inference_worker.known_views import remembering
 from inference_worker.measurements import measure
 from inference_worker.memory import named_out_of_memory
 from inference_worker.pixels import check
 from inference_worker.segmentation import canvas_of, find_lesion
+from inference_worker.sparing import Cleaning
 from inference_worker.stages import Stages
 from inference_worker.tensors import to_tensor
 from inference_worker.verdict import BundleRef, ImageType, Quality, Rejection, Stage
@@ -52,7 +54,6 @@ if TYPE_CHECKING:
     from inference_worker.engines import Engines
     from inference_worker.ood import Statistics
     from inference_worker.pixels import Pixels
-    from inference_worker.segmentation import Lesion
     from inference_worker.verdict import Classification, Verdict
 
 logger = logging.getLogger(__name__)
@@ -178,7 +179,8 @@ class Pipeline:
         if draft.rejection and not always_classify:
             return draft, None
         with stages.enter(Stage.PREPROCESSING):
-            cleaned = preprocessing.apply(seen, self._steps)
+            cleaning = Cleaning(seen, self._steps)
+            cleaned = cleaning.pixels
             self._check_distribution(cleaned, draft)
         if draft.rejection and not always_classify:
             return draft, None
@@ -187,7 +189,9 @@ class Pipeline:
             if draft.lesion is not None:
                 # Colours are those of the photo as taken: cleaning may change contrast.
                 draft.measurements = measure(draft.lesion, draft.lesion.canvas.draw(seen))
-                cleaned = self._spare(draft.lesion, seen, cleaned)
+                if cleaning.may_have_cut:
+                    mask = draft.lesion.mask_of_photo(seen.shape[1], seen.shape[0])
+                    cleaned = cleaning.sparing(mask)
         return draft, None if draft.rejection and not always_classify else cleaned
 
     def _look(self, pixels: Pixels, image_type: ImageType) -> tuple[Draft, Pixels]:
@@ -251,21 +255,16 @@ class Pipeline:
         if draft.lesion is None and draft.image_type is ImageType.DERMOSCOPIC:
             draft.reject(Rejection.NO_LESION)
 
-    def _spare(self, lesion: Lesion, seen: Pixels, cleaned: Pixels) -> Pixels:
-        """Clean again where that may have cut into the lesion, now that its mask is known."""
-        if all(name not in preprocessing.SPARING for name, _ in self._steps):
-            return cleaned
-        mask = lesion.mask_of_photo(seen.shape[1], seen.shape[0])
-        return preprocessing.apply(seen, self._steps, mask)
-
     def _judge(self, photo: Photo, batch: Tensor) -> tuple[ensemble.Opinions, Classification]:
         """Ask the fastest engines, and again more exact ones where they could decide otherwise."""
         described, image_type = self._bundle.manifest.classifier, photo.draft.image_type
         known = photo.draft.known
-        for rung in self._engines.ladder:
-            first = rung is self._engines.ladder[0]
+        ladder = remembering(self._engines.ladder, self._engines.first, known)
+        for rung in ladder:
+            first = rung is ladder[0]
+            photo.rungs += 1
             opinions = ensemble.ask(
-                (first and photo.told) or engines.with_known(rung.members, batch, known),
+                (first and photo.told) or rung.members,
                 batch,
                 self._plan,
                 outputs=len(described.outputs),

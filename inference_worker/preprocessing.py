@@ -107,9 +107,10 @@ class Plasters:
 BLACK_CORNERS: Final = "black_corners"
 
 SPARING: Final = frozenset({BLACK_CORNERS, "ink", "plasters"})
-"""The steps that leave the lesion alone where its mask is known."""
+"""The steps that leave the lesion alone where its mask is known, by name."""
 
-Step: TypeAlias = BlackCorners | Hair | Clahe | Ink | Plasters
+SparingStep: TypeAlias = BlackCorners | Ink | Plasters
+Step: TypeAlias = SparingStep | Hair | Clahe
 
 _STEPS: Final[dict[str, type[Step]]] = {
     BLACK_CORNERS: BlackCorners,
@@ -159,15 +160,19 @@ def apply(
     if lesion_mask is not None:
         check_mask(lesion_mask, pixels)
     for step in parse_steps(steps):
-        if isinstance(step, BlackCorners):
-            pixels = fill_black_corners(pixels, step, lesion_mask)
-        elif isinstance(step, Hair):
-            pixels = remove_hair(pixels, step)
-        elif isinstance(step, Ink | Plasters):
-            pixels = remove_marks(pixels, step, lesion_mask)
-        else:
-            pixels = equalise(pixels, step)
+        pixels = run(pixels, step, lesion_mask)
     return pixels
+
+
+def run(pixels: Pixels, step: Step, lesion_mask: Mask | None = None) -> Pixels:
+    """Run one step, as `apply` does."""
+    if isinstance(step, BlackCorners):
+        return fill_black_corners(pixels, step, lesion_mask)
+    if isinstance(step, Hair):
+        return remove_hair(pixels, step)
+    if isinstance(step, Ink | Plasters):
+        return remove_marks(pixels, step, lesion_mask)
+    return equalise(pixels, step)
 
 
 def fill_black_corners(
@@ -177,17 +182,39 @@ def fill_black_corners(
 
     The source system takes any dark pixel and erases dark lesions with it; ours does not.
     """
-    small = shrink(pixels, WORKING_SIDE // 2)
-    corners = dark_corners(small, step.threshold)
-    if lesion_mask is not None:
-        corners &= ~_resized(lesion_mask, small)
-    if not corners.any() or corners.mean() > step.max_share:
+    return fill(pixels, step, to_fill(pixels, step, lesion_mask))
+
+
+def to_fill(pixels: Pixels, step: SparingStep, lesion_mask: Mask | None = None) -> Mask:
+    """Return where `step` finds something to fill outside of `lesion_mask`, at its working size."""
+    small = _working_copy(pixels, step)
+    if isinstance(step, BlackCorners):
+        found = dark_corners(small, step.threshold)
+    elif isinstance(step, Ink):
+        found = ink_mask(small, saturation=step.saturation, min_length=step.min_length)
+    else:
+        found = plaster_mask(small, min_share=step.min_share, max_share=step.max_share)
+    return found if lesion_mask is None else found & ~_resized(lesion_mask, found)
+
+
+def touches(found: Mask, lesion_mask: Mask) -> bool:
+    """Tell whether `to_fill` leaves less of what it `found` once it knows of `lesion_mask`."""
+    return bool((found & _resized(lesion_mask, found)).any())
+
+
+def fill(pixels: Pixels, step: SparingStep, where: Mask) -> Pixels:
+    """Fill `where`, which is `to_fill` of these pixels; nothing if it is too much."""
+    if not where.any() or where.mean() > step.max_share:
         return pixels
+    small = _working_copy(pixels, step)
     radius = max(1.0, step.radius * max(small.shape[:2]) / REFERENCE_SIDE)
-    filled = np.asarray(
-        cv2.inpaint(small, corners.astype(np.uint8), radius, cv2.INPAINT_NS), np.uint8
-    )
-    return _composite(pixels, filled, corners)
+    how = cv2.INPAINT_NS if isinstance(step, BlackCorners) else cv2.INPAINT_TELEA
+    filled = np.asarray(cv2.inpaint(small, where.astype(np.uint8), radius, how), np.uint8)
+    return _composite(pixels, filled, where)
+
+
+def _working_copy(pixels: Pixels, step: SparingStep) -> Pixels:
+    return shrink(pixels, WORKING_SIDE // 2 if isinstance(step, BlackCorners) else WORKING_SIDE)
 
 
 def remove_hair(pixels: Pixels, step: Hair = Hair()) -> Pixels:
@@ -221,20 +248,7 @@ def hair_mask(pixels: Pixels, step: Hair = Hair()) -> Mask:
 
 def remove_marks(pixels: Pixels, step: Ink | Plasters, lesion_mask: Mask | None = None) -> Pixels:
     """Fill what `artefacts` finds of ink or of plasters, never inside `lesion_mask`."""
-    small = shrink(pixels, WORKING_SIDE)
-    if isinstance(step, Ink):
-        found = ink_mask(small, saturation=step.saturation, min_length=step.min_length)
-    else:
-        found = plaster_mask(small, min_share=step.min_share, max_share=step.max_share)
-    if lesion_mask is not None:
-        found &= ~_resized(lesion_mask, small)
-    if not found.any() or found.mean() > step.max_share:
-        return pixels
-    radius = max(1.0, step.radius * max(small.shape[:2]) / REFERENCE_SIDE)
-    filled = np.asarray(
-        cv2.inpaint(small, found.astype(np.uint8), radius, cv2.INPAINT_TELEA), np.uint8
-    )
-    return _composite(pixels, filled, found)
+    return fill(pixels, step, to_fill(pixels, step, lesion_mask))
 
 
 def equalise(pixels: Pixels, step: Clahe = Clahe()) -> Pixels:
@@ -286,7 +300,7 @@ def _resize(pixels: Pixels, width: int, height: int) -> Pixels:
     return np.asarray(cv2.resize(pixels, (width, height), interpolation=how), np.uint8)
 
 
-def _resized(mask: Mask, like: Pixels) -> Mask:
+def _resized(mask: Mask, like: Mask) -> Mask:
     size = (like.shape[1], like.shape[0])
     return np.asarray(cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_AREA) > 0)
 

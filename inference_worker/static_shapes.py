@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
@@ -31,6 +32,10 @@ WARM_UPS: Final = 3
 
 SAME: Final = 1e-3
 """How far, of the largest logit, a replay may lie from the plain pass; kernels may differ."""
+
+MOST_SHAPES: Final = 4
+"""How many sizes of an engine are recorded, the first that come: one view and one photo are asked
+for at the start. Larger ones keep a GPU busy without it."""
 
 logger = logging.getLogger(__name__)
 
@@ -54,9 +59,9 @@ class StaticShapes:
         if size is None:
             return self.engine.forward(views)  # a graph for every number there is would fill memory
         filled = torch.cat([views, views[-1:].expand(size - count, -1, -1, -1)])
-        if size not in self._passes:
+        if size not in self._passes and len(self._passes) < MOST_SHAPES:
             self._passes[size] = _recorded(self.engine, filled)
-        logits, features = self._passes[size](filled)
+        logits, features = self._passes.get(size, self.engine.forward)(filled)
         return logits[:count], features[:count]
 
 
@@ -73,6 +78,16 @@ def _recorded(engine: Engine, views: Tensor) -> Step:
         return engine.forward
 
 
+@cache
+def _pool() -> Any:
+    """Return the memory that all graphs share, whatever the engine: they never run at once.
+
+    Each alone would keep all of its maps. Only what a graph returns is kept from the others, as
+    long as something holds it.
+    """
+    return torch.cuda.graph_pool_handle()
+
+
 def _record(engine: Engine, views: Tensor) -> Step:
     expected, _ = engine.forward(views)
     held = views.clone()
@@ -83,7 +98,7 @@ def _record(engine: Engine, views: Tensor) -> Step:
             engine.forward(held)
     torch.cuda.current_stream().wait_stream(beside)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    with torch.cuda.graph(graph, pool=_pool()):
         told = engine.forward(held)
 
     def replay(new: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,12 +6,13 @@ import logging
 import threading
 import time
 import uuid
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from celery import shared_task, signals
-from celery.exceptions import SoftTimeLimitExceeded
+from celery.exceptions import Reject, SoftTimeLimitExceeded
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, close_old_connections
 
@@ -25,13 +26,20 @@ if TYPE_CHECKING:
 
     from inference_worker.drafts import Photo
     from inference_worker.pipeline import Pipeline
-    from inference_worker.verdict import Verdict
+    from inference_worker.verdict import Stage, Verdict
 
+DATABASE_AWAY: Final = (OperationalError, InterfaceError)
 # A database that restarts is waited for before minutes of work are thrown away.
 RECORD_AFTER: Final = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)  # s before each try
 OUT_OF_MEMORY_MARKS: Final = ("out of memory", "can't allocate memory")
+# Of the soft time limit: how much waiting for the model may take off a photo's own time.
+WAITING_SHARE: Final = 0.1
 logger = logging.getLogger(__name__)
 _rehearsals: list[threading.Thread] = []
+
+
+class ModelNotLoadedError(Exception):
+    """There is no memory for the model now: photos wait, for another worker or a better time."""
 
 
 @signals.worker_process_init.connect
@@ -68,7 +76,12 @@ def analyse(analysis_id: str) -> None:
 
     The message's own photo may have to wait, or be done already (`analyses.turns`).
     Ends each in a result, a rejection or a named failure; or lets it go.
+    Nothing is claimed before the model has been loaded, or is known to be unusable. Raises `Reject`
+    where that takes long: the message goes back to the queue and is taken again with all of the
+    time before it. Raises `ModelNotLoadedError`; the message is used up then, and `reconcile` sends
+    another for the photo that waits still.
     """
+    model = _loaded_model()
     first = lifecycle.claim(uuid.UUID(analysis_id), worker=worker.identity())
     if first is None:
         logger.info("no photo waits, nor does analysis %s: nothing to do", analysis_id)
@@ -76,7 +89,7 @@ def analyse(analysis_id: str) -> None:
     group, outages = [first], list[Exception]()
     try:
         with _ending(first, outages):
-            pipeline = _ready_pipeline()
+            pipeline = model.result()
             most = settings.ANALYSES_AT_ONCE or pipeline.at_once
             group += lifecycle.claim_company(first, most=most - 1, worker=worker.identity())
             _work(group, pipeline, outages)
@@ -85,9 +98,9 @@ def analyse(analysis_id: str) -> None:
             "analysis %s ran out of time, and %d with it", first.analysis_id, len(group) - 1
         )
         for claim in group:  # on those that have ended this does nothing
-            lifecycle.give_up(claim, FailureCode.TIME_LIMIT)
+            _give_up(claim, FailureCode.TIME_LIMIT, outages)
     if outages:
-        raise outages[0]  # nothing could be written; reconcile takes the attempts up
+        raise outages[0]  # `analyses.worker` frees what could not be written, to be tried again
 
 
 def failure_code(error: BaseException) -> str:
@@ -110,7 +123,7 @@ def _work(group: list[lifecycle.Claim], pipeline: Pipeline, outages: list[Except
             photos[claim] = pipeline.begin(
                 lifecycle.load_pixels(claim),
                 image_type=ImageType(claim.image_type),
-                on_stage=partial(lifecycle.report_stage, claim),
+                on_stage=partial(_report_stage, claim),
             )
     _ask_together(pipeline, list(photos.values()))
     for claim, photo in photos.items():
@@ -131,13 +144,33 @@ def _ending(claim: lifecycle.Claim, outages: list[Exception]) -> Iterator[None]:
         logger.warning("analysis %s was taken over: nothing written", claim.analysis_id)
     except SoftTimeLimitExceeded:
         raise
-    except (OperationalError, InterfaceError) as error:
-        logger.exception("analysis %s meets no database", claim.analysis_id)
-        close_old_connections()
-        outages.append(error)
+    except DATABASE_AWAY as error:
+        _note_outage(claim, error, outages)
     except Exception as error:
         logger.exception("analysis %s failed", claim.analysis_id)
-        lifecycle.give_up(claim, failure_code(error))
+        _give_up(claim, failure_code(error), outages)
+
+
+def _give_up(claim: lifecycle.Claim, code: str, outages: list[Exception]) -> None:
+    try:
+        lifecycle.give_up(claim, code)
+    except DATABASE_AWAY as error:
+        _note_outage(claim, error, outages)
+
+
+def _note_outage(claim: lifecycle.Claim, error: Exception, outages: list[Exception]) -> None:
+    logger.error("analysis %s meets no database", claim.analysis_id, exc_info=error)
+    close_old_connections()
+    outages.append(error)
+
+
+def _report_stage(claim: lifecycle.Claim, stage: Stage) -> None:
+    """Show the stage if the database lets it: without it the page lags, no more."""
+    try:
+        lifecycle.report_stage(claim, stage)
+    except DATABASE_AWAY:
+        logger.warning("the stage of analysis %s is not shown", claim.analysis_id, exc_info=True)
+        close_old_connections()
 
 
 def _ask_together(pipeline: Pipeline, photos: list[Photo]) -> None:
@@ -149,11 +182,39 @@ def _ask_together(pipeline: Pipeline, photos: list[Photo]) -> None:
         logger.exception("%d photos were not judged together; each is by itself", len(photos))
 
 
-def _ready_pipeline() -> Pipeline:
-    while _rehearsals:
-        _rehearsals[-1].join()
-        _rehearsals.pop()
-    return _pipeline()
+def _loaded_model() -> Future[Pipeline]:
+    """Return the pipeline, or what makes the bundle unusable, as soon as one of them is known.
+
+    A thread loads it and the task waits: so the time limit ends the waiting and not the loading,
+    and no library on the way takes the limit for an error of its own.
+    Raises `Reject`, `ModelNotLoadedError`.
+    """
+    started = time.monotonic()
+    try:
+        while _rehearsals:
+            _rehearsals[-1].join()
+            _rehearsals.pop()
+        model: Future[Pipeline] = Future()
+        threading.Thread(target=_load_into, args=(model,), name="load", daemon=True).start()
+        wait([model])
+    except SoftTimeLimitExceeded as limit:
+        raise Reject("the model is not loaded yet", requeue=True) from limit
+    error = model.exception()
+    if error is None:
+        # It is there for the next task at once: the message cannot go round for ever.
+        if time.monotonic() - started > WAITING_SHARE * settings.ANALYSIS_SOFT_TIME_LIMIT:
+            raise Reject("the model was long in loading", requeue=True)
+    elif failure_code(error) == FailureCode.OUT_OF_MEMORY:
+        # Not as it is: for a MemoryError Celery ends the whole worker.
+        raise ModelNotLoadedError(str(error)) from None
+    return model
+
+
+def _load_into(model: Future[Pipeline]) -> None:
+    try:
+        model.set_result(_pipeline())
+    except BaseException as error:  # noqa: BLE001 - for whoever waits, whatever it is
+        model.set_exception(error)
 
 
 def _pipeline() -> Pipeline:
@@ -168,7 +229,7 @@ def _record(claim: lifecycle.Claim, verdict: Verdict) -> bool:
         time.sleep(delay)
         try:
             return lifecycle.record(claim, verdict)
-        except (OperationalError, InterfaceError):
+        except DATABASE_AWAY:
             logger.exception("the database is away; trying again")
             close_old_connections()
     time.sleep(RECORD_AFTER[-1])

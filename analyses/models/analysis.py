@@ -126,8 +126,9 @@ class Analysis(models.Model):
     )
 
     attempts = models.PositiveSmallIntegerField(default=0)
-    # 1 where the first attempt was made together with other photos: what ended it says nothing of
-    # which photo it was, so it is not held against this one.
+    # How many of these are not held against the photo: the first where it was made together with
+    # other photos, because what ended it says nothing of which photo it was; and those that ended
+    # because the database was away.
     uncounted_attempts = models.PositiveSmallIntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)
     enqueued_at = models.DateTimeField(null=True, blank=True)

@@ -11,7 +11,8 @@ from django.db import OperationalError, connection
 from PIL import Image
 
 import inference_worker
-from analyses.models import Analysis, Result, Status
+from analyses import lifecycle, queue, worker
+from analyses.models import Analysis, FailureCode, Result, Status
 from inference_worker import tasks
 from tests import images
 from tests.factories import make_analysis, make_upload
@@ -123,3 +124,80 @@ def test_a_database_that_is_away_before_the_work_leaves_the_row_waiting() -> Non
         tasks.analyse(str(analysis.id))
     analysis.refresh_from_db()
     assert (analysis.status, analysis.attempts) == (Status.QUEUED, 0)
+
+
+@pytest.fixture
+def named_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Be a worker with a name, that waits for nothing before it frees what it held."""
+    monkeypatch.setenv(worker.IDENTITY_VARIABLE, "w1")
+    monkeypatch.setattr(worker, "FREE_AFTER", (0.0, 0.0, 0.0))
+
+
+def run_as_celery(analysis: Analysis) -> Analysis:
+    """Run the task in this process, with Celery's signals around it."""
+    tasks.analyse.apply(args=[str(analysis.id)])
+    analysis.refresh_from_db()
+    return analysis
+
+
+@pytest.mark.usefixtures("impatient", "named_worker")
+class TestAnOutageInTheMiddle:
+    def test_the_photo_waits_again_at_once_and_no_attempt_is_counted(self) -> None:
+        analysis = submitted(Behaviour.FINISH)
+        with connection.execute_wrapper(fails(3, 'INSERT INTO "analyses_result"')):
+            lost = run_as_celery(analysis)
+        assert (lost.status, lost.attempts, lost.uncounted_attempts) == (Status.QUEUED, 1, 1)
+        assert queue.waiting_messages() == 2
+        done = run_as_celery(analysis)
+        assert (done.status, done.attempts) == (Status.COMPLETED, 2)
+
+    def test_freeing_it_is_tried_again_while_the_database_is_still_away(self) -> None:
+        analysis = submitted(Behaviour.FINISH)
+        with (
+            connection.execute_wrapper(fails(3, 'INSERT INTO "analyses_result"')),
+            connection.execute_wrapper(fails(2, '"claimed_by" = NULL, "claimed_at" = NULL')),
+            connection.execute_wrapper(fails(2, 'WHERE ("analyses_analysis"."claimed_by" =')),
+        ):
+            lost = run_as_celery(analysis)
+        assert lost.status == Status.QUEUED
+
+    def test_what_cannot_be_freed_is_left_to_reconcile(self) -> None:
+        analysis = submitted(Behaviour.FINISH)
+        with (
+            connection.execute_wrapper(fails(3, 'INSERT INTO "analyses_result"')),
+            connection.execute_wrapper(fails(3, 'WHERE ("analyses_analysis"."claimed_by" =')),
+        ):
+            lost = run_as_celery(analysis)
+        assert (lost.status, lost.claimed_by) == (Status.RUNNING, "w1")
+
+    def test_outages_without_end_end_the_analysis(self) -> None:
+        """It may be the photo that the database cannot take."""
+        analysis = submitted(Behaviour.FINISH)
+        with connection.execute_wrapper(fails(999, 'INSERT INTO "analyses_result"')):
+            for _ in range(6):
+                assert analysis.status == Status.QUEUED
+                analysis = run_as_celery(analysis)
+        assert (analysis.status, analysis.attempts) == (Status.FAILED, 6)
+        assert analysis.error_code == FailureCode.TOO_MANY_ATTEMPTS
+
+    def test_what_another_worker_holds_is_left_alone(self) -> None:
+        other = lifecycle.claim(make_analysis().id, worker="w2")
+        assert other is not None
+        with connection.execute_wrapper(fails(3, 'INSERT INTO "analyses_result"')):
+            run_as_celery(submitted(Behaviour.FINISH))
+        assert Analysis.objects.get(id=other.analysis_id).status == Status.RUNNING
+
+    def test_an_outage_in_company_counts_once_as_not_counted(self) -> None:
+        taken = [make_analysis(), make_analysis()]
+        first = lifecycle.claim(taken[0].id, worker="w1")
+        assert first is not None
+        assert len(lifecycle.claim_company(first, most=1, worker="w1")) == 1
+        assert lifecycle.release_lost(worker="w1", counted=False) == 2
+        assert set(Analysis.objects.values_list("attempts", "uncounted_attempts")) == {(1, 1)}
+
+
+def test_a_stage_that_cannot_be_shown_costs_no_result() -> None:
+    analysis = submitted(Behaviour.FINISH)
+    with connection.execute_wrapper(fails(99, 'SET "stage" =')):
+        done = ended(analysis)
+    assert (done.status, done.attempts) == (Status.COMPLETED, 1)

@@ -259,6 +259,26 @@ class TestTask:
             tasks.analyse(str(first.id))
         assert states(first, second) == [(Status.RUNNING, 1), (Status.COMPLETED, 1)]
 
+    @pytest.mark.parametrize("fault", [ValueError("odd"), SoftTimeLimitExceeded()])
+    def test_a_failure_that_cannot_be_written_harms_no_other(
+        self, monkeypatch: pytest.MonkeyPatch, fault: Exception
+    ) -> None:
+        monkeypatch.setattr(scripted, "time", SimpleNamespace(sleep=fail_with(fault)))
+        bad, *others = submitted(Behaviour.SLEEP), submitted(), submitted()
+        give_up = lifecycle.give_up
+
+        def refuse_one(claim: lifecycle.Claim, code: str) -> bool:
+            if claim.analysis_id == bad.id:
+                raise OperationalError("the connection was lost")
+            return give_up(claim, code)
+
+        monkeypatch.setattr(lifecycle, "give_up", refuse_one)
+        with pytest.raises(OperationalError):
+            tasks.analyse(str(bad.id))
+        out_of_time = isinstance(fault, SoftTimeLimitExceeded)
+        rest = (Status.QUEUED, 1) if out_of_time else (Status.COMPLETED, 1)
+        assert states(bad, *others) == [(Status.RUNNING, 1), rest, rest]
+
 
 def fail_with(error: Exception) -> Callable[..., None]:
     def fail(*_: object) -> None:

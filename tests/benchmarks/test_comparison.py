@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from benchmarks import naive
-from benchmarks.comparison import Apart, Times
+from benchmarks.comparison import Apart, Times, compare
+from inference_worker import engines
+from inference_worker.bundle import load
 from inference_worker.calibration import Opinion
+from inference_worker.pipeline import Pipeline
 from inference_worker.verdict import Category, Heatmap
+from tests.inference_worker import drawing, tiny
 
 PROBABILITIES = {"mel": 0.1, "nv": 0.6, "bkl": 0.3}
 ANSWER = naive.Answer(
@@ -61,6 +67,18 @@ def test_the_heat_map_is_compared_cell_by_cell_with_the_references_own() -> None
 
 def test_a_category_that_differs_is_counted() -> None:
     assert apart(verdict(), verdict(category=Category.SUSPICIOUS)).changed == 1
+
+
+@pytest.mark.parametrize(("band", "share"), [(0.0, 0.0), (100.0, 1.0)])
+def test_the_share_of_photos_that_were_asked_again_is_told(
+    tmp_path: Path, band: float, share: float
+) -> None:
+    bundle = load(tiny.write(tmp_path, members=1, segmenter_bias=0.5))
+    plain = engines.plain(bundle)
+    rungs = (dataclasses.replace(plain.ladder[0], band=band), *plain.ladder)
+    ours = {"bfloat16": Pipeline(bundle, dataclasses.replace(plain, ladder=rungs))}
+    told = compare(bundle, ours, [drawing.lesion(), drawing.lesion(300, 225)])
+    assert told["asked_again_bf16"] == share
 
 
 def test_a_photo_without_an_opinion_is_not_compared() -> None:

@@ -15,11 +15,12 @@ from inference_worker.engine_options import cpu_multiplies_bfloat16
 
 pytestmark = pytest.mark.timeout(400)  # each also starts a process that loads the model
 
-SMALL = ["--arch", "mobilenetv2_050", "--members", "2", "--side", "128", "--count", "2", "--json"]
+SMALL = ["--arch", "convnext_atto", "--members", "2", "--side", "64", "--count", "3", "--json"]
 ASKED_FOR = {
     *("speedup_fp32", "speedup_bf16", "share_of_matmul_fp32", "share_of_matmul_bf16"),
     "max_abs_probability_difference_fp32",
     "max_abs_probability_difference_bf16",
+    *("asked_again_fp32", "asked_again_bf16"),
 }
 OF_BFLOAT16 = {name for name in ASKED_FOR if "bf16" in name} | {"ours_bf16_s", "anchor_ms"}
 
@@ -42,10 +43,11 @@ def check_float32(told: dict[str, object]) -> None:
 
 
 def check_bfloat16(told: dict[str, object]) -> None:
-    """See that it is bfloat16 in truth: farther off than float32 is."""
-    assert all(told[name] for name in OF_BFLOAT16)
+    """See that it is bfloat16 in truth: farther off than float32 is. Random weights amplify it."""
+    assert all(told[name] for name in OF_BFLOAT16 - {"asked_again_bf16"})
+    assert told["asked_again_bf16"] < 1  # else the differences would be those of float32
     off = told["max_abs_probability_difference_bf16"]
-    assert 2 * told["max_abs_probability_difference_fp32"] < off <= 1e-2
+    assert 2 * told["max_abs_probability_difference_fp32"] < off <= 5e-2
     assert told["max_abs_heatmap_difference_bf16"] <= 1e-3
     assert told["categories_changed_bf16"] == 0
 
@@ -53,7 +55,7 @@ def check_bfloat16(told: dict[str, object]) -> None:
 def test_the_last_line_is_one_object_with_every_figure(capsys: pytest.CaptureFixture[str]) -> None:
     told, said = run(capsys)
     check_float32(told)
-    assert (told["device"], told["engine"], told["photos"]) == ("cpu", "openvino", 2)
+    assert (told["device"], told["engine"], told["photos"]) == ("cpu", "openvino", 3)
     if cpu_multiplies_bfloat16():
         check_bfloat16(told)
     else:
@@ -68,7 +70,7 @@ def test_the_path_of_a_gpu_gives_every_figure_on_a_cpu_too(
     monkeypatch.setattr(machine, "cpu_multiplies_bfloat16", lambda: True)
     monkeypatch.setitem(machine._SIDES, "cpu", 64)
     monkeypatch.setattr(together, "GROUPS", 1)
-    shorter = ["--side", "64", "--views", "3", "--count", "1", "--together", "2"]
+    shorter = ["--views", "3", "--count", "2", "--together", "2"]
     told, said = run(capsys, "--device", "cpu", "--engine", "torch", *shorter)
     check_float32(told)
     check_bfloat16(told)

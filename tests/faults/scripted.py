@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from celery.exceptions import SoftTimeLimitExceeded
+from django.db import OperationalError
 
 from inference_worker.verdict import Category, ImageType, Stage, Verdict
 
@@ -30,6 +31,7 @@ class Behaviour(IntEnum):
     SLEEP = 104
     RUN_OUT_OF_MEMORY = 105
     RAISE = 106
+    LOSE_THE_DATABASE_ONCE = 107
 
 
 class Pipeline:
@@ -67,9 +69,7 @@ class Pipeline:
             case Behaviour.KILL_THE_CHILD:
                 os.kill(os.getpid(), signal.SIGKILL)
             case Behaviour.WAIT_FOR_THE_GATE:
-                gate = Path(os.environ["DERMAI_TEST_GATE"])
-                while not gate.exists():
-                    time.sleep(0.02)
+                _wait_for_the_gate()
             case Behaviour.IGNORE_THE_SOFT_LIMIT:
                 while True:
                     try:
@@ -78,11 +78,28 @@ class Pipeline:
                         continue
             case Behaviour.SLEEP:
                 time.sleep(60)
+            case Behaviour.LOSE_THE_DATABASE_ONCE:
+                _lose_the_database_once()
             case Behaviour.RAISE:
                 raise ValueError("an error that nobody named")
             case Behaviour.RUN_OUT_OF_MEMORY:
                 np.ones((1 << 20, 1 << 20, 1 << 10))
         return make_verdict(Category.BENIGN, image_type=image_type)
+
+
+def _gate() -> Path:
+    return Path(os.environ["DERMAI_TEST_GATE"])
+
+
+def _wait_for_the_gate() -> None:
+    while not _gate().exists():
+        time.sleep(0.02)
+
+
+def _lose_the_database_once() -> None:
+    if not _gate().exists():
+        _gate().touch()
+        raise OperationalError("the connection was lost")
 
 
 def module() -> types.ModuleType:

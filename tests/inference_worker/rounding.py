@@ -20,11 +20,11 @@ from inference_worker.engine_options import cpu_multiplies_bfloat16, parse
 from inference_worker.engines import Engines, Rung, TorchEngine
 
 
-def bfloat16_ladder(bundle: Bundle, cache: Path) -> Engines:
+def bfloat16_ladder(bundle: Bundle, cache: Path, *, imitated: bool = False) -> Engines:
     """Return the ladder of a CPU with bfloat16; where this one has none, with it imitated."""
-    ready = engines.build(bundle, parse("openvino-bfloat16", cache=cache))
-    if cpu_multiplies_bfloat16():
-        return ready
+    if cpu_multiplies_bfloat16() and not imitated:
+        return engines.build(bundle, parse("openvino-bfloat16", cache=cache))
+    ready = engines.build(bundle, parse("openvino-float32", cache=cache))
     exact, reference = ready.ladder
     pairs = zip(bundle.members, exact.members, strict=True)
     fast = tuple(engines.Anchored(TorchEngine(rounded(member)), true) for member, true in pairs)

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 import torch
 
-from inference_worker import engines, ensemble, openvino_cache
+from inference_worker import engines, ensemble, known_views, openvino_cache
 from inference_worker.bundle import Bundle, Verified, load, verify_and_open
 from inference_worker.engine_options import Options, parse
 from inference_worker.engines import Engines, Rung
-from inference_worker.openvino_cache import ConversionError
+from inference_worker.errors import ConversionError
 from inference_worker.openvino_engine import OpenVinoNetwork
 from inference_worker.pipeline import Pipeline
+from inference_worker.views import plan
 from tests.inference_worker import drawing, tiny
 from tests.inference_worker.moved import Shifted
 
@@ -285,15 +286,47 @@ def test_the_pass_that_the_check_of_the_distribution_made_is_not_made_again(
 
 
 def test_what_is_known_of_another_view_sets_nothing_right(bundle: Bundle) -> None:
-    (rung,) = anchored(bundle)[0].ladder
+    ready, exact = anchored(bundle)
     told = ensemble.Told(torch.zeros(1, 7), torch.zeros(1, 1, 2, 2))
     known = ensemble.Known(views()[:1], told)
 
-    assert engines.with_known(rung.members, views() + 1e-3, known) is rung.members
-    assert engines.with_known(rung.members, views(), None) is rung.members
-    first, second = engines.with_known(rung.members, views(), known)
-    assert torch.equal(first.forward(views())[1], told.features)
-    assert second is rung.members[1]
+    def first_map(batch: torch.Tensor, known: ensemble.Known | None) -> torch.Tensor:
+        (rung,) = known_views.remembering(ready.ladder, ready.first, known)
+        return rung.members[0].forward(batch)[1]
+
+    assert torch.equal(first_map(views(), known), told.features)
+    assert exact[0].asked == 0
+    for other in (first_map(views() + 1e-3, known), first_map(views(), None)):
+        assert other.shape != told.features.shape
+    assert exact[0].asked == 2
+
+
+def test_asked_again_in_float32_a_member_sees_the_first_view_no_second_time(
+    bundle: Bundle,
+) -> None:
+    ready, exact = anchored(bundle)
+    again = Rung("again", tuple(map(engines.ViewByView, exact)), 0.0)
+    ladder = (dataclasses.replace(ready.ladder[0], band=100.0), again)
+
+    found = Pipeline(bundle, dataclasses.replace(ready, ladder=ladder)).run(photo())
+
+    # Once for the check of the distribution or the anchor, and once for each of the other views.
+    count = len(plan(bundle.manifest.views).names)
+    assert [engine.asked for engine in exact] == [count, count]
+    alone = Pipeline(bundle, dataclasses.replace(ready, ladder=(again,))).run(photo())
+    assert found.classification == alone.classification
+    assert found.heatmap == alone.heatmap
+
+
+def test_what_is_known_of_one_photo_is_not_told_of_the_next(bundle: Bundle) -> None:
+    ready, exact = anchored(bundle)
+    pipeline = Pipeline(bundle, ready)
+    pipeline.run(photo())
+    asked = [engine.asked for engine in exact]
+    other = pipeline.run(drawing.lesion(300, 225))
+    assert [engine.asked for engine in exact] == [2 * count for count in asked]
+    expected = Pipeline(bundle).run(drawing.lesion(300, 225)).classification.probabilities
+    assert other.classification.probabilities == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize("at_hand", [True, False])

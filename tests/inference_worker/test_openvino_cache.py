@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 import logging
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch
 
-from inference_worker import conversion, openvino_cache
+from benchmarks import material
+from inference_worker import cache_cleaning, conversion, engines, openvino_cache
+from inference_worker.architectures import build_classifier
 from inference_worker.bundle import (
     Bundle,
     WeightsError,
@@ -21,7 +26,11 @@ from inference_worker.bundle import (
     write_manifest,
     write_weights,
 )
-from inference_worker.openvino_cache import SEGMENTER, SUMS, ConversionError
+from inference_worker.engine_options import parse
+from inference_worker.errors import ConversionError, ConversionTimeoutError
+from inference_worker.manifest import ClassifierSpec
+from inference_worker.openvino_cache import SEGMENTER, SUMS
+from inference_worker.openvino_engine import OpenVinoNetwork
 from tests.inference_worker import tiny
 
 ROOT = Path(__file__).parents[2]
@@ -129,6 +138,90 @@ def test_what_another_openvino_converted_is_removed(bundle: Bundle, tmp_path: Pa
     assert other.exists()
 
 
+DAY = 24 * 3600.0
+UNFINISHED = "unfinished-0a1b2c3d"
+ANOTHER_BUNDLE = f"{'0' * 32}-openvino-2020.1-1"
+
+
+@pytest.mark.parametrize(
+    ("name", "age", "stays"),
+    [
+        (UNFINISHED, 2 * DAY, False),
+        (UNFINISHED, DAY / 24, True),  # another worker may be writing there
+        (ANOTHER_BUNDLE, 40 * DAY, False),
+        (ANOTHER_BUNDLE, 20 * DAY, True),
+        ("somebody-elses", 400 * DAY, True),
+    ],
+)
+def test_what_nothing_uses_any_more_is_removed_by_its_age(
+    bundle: Bundle, tmp_path: Path, name: str, age: float, stays: bool
+) -> None:
+    folder = tmp_path / name / "inside"
+    folder.mkdir(parents=True)
+    (folder / "member-0.bin").write_bytes(b"weights")
+    os.utime(folder.parent, (time.time() - age,) * 2)
+
+    kept = openvino_cache.networks(bundle, tmp_path)
+
+    assert kept.keys() == {"member-0", SEGMENTER}
+    assert folder.parent.exists() is stays
+    own = {path.name for path in tmp_path.iterdir()} - {name}
+    assert len(own) == 1
+    assert own.pop().startswith(bundle.sha256[:32])
+
+
+def test_a_bundle_that_a_worker_has_read_lately_is_in_use_however_long_ago_it_was_converted(
+    bundle: Bundle, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    openvino_cache.networks(bundle, tmp_path)
+    (folder,) = tmp_path.iterdir()
+    os.utime(folder, (time.time() - 40 * DAY,) * 2)
+    converted(caplog)
+
+    openvino_cache.networks(bundle, tmp_path)
+    cache_cleaning.clean(tmp_path, keep=tmp_path / "another")
+
+    assert converted(caplog) == 0
+    assert folder.exists()
+
+
+def test_what_another_worker_removes_while_it_is_read_is_converted_again(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    openvino_cache.networks(bundle, tmp_path)
+    (folder,) = tmp_path.iterdir()
+    hashed = openvino_cache._sha256
+
+    def remove_behind(path: Path) -> str:
+        told = hashed(path)
+        if path.suffix == ".xml":
+            path.unlink()
+        return told
+
+    monkeypatch.setattr(openvino_cache, "_sha256", remove_behind)
+    with pytest.raises(openvino_cache.DamagedCacheError):
+        openvino_cache._read(folder)
+    monkeypatch.undo()
+    assert openvino_cache.networks(bundle, tmp_path).keys() == {"member-0", SEGMENTER}
+
+
+def test_converting_that_does_not_end_is_ended_by_name(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here another process holds the folder and hangs."""
+    monkeypatch.setattr(conversion, "TIME_LIMIT", 1.0)
+    opened = verify_and_open(bundle.folder)
+    with (tmp_path / conversion.LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(ConversionTimeoutError, match="longer than 1 s") as told:
+            engines.build(opened, parse("openvino", cache=tmp_path))
+        assert told.value.code == "model_unavailable"
+        assert engines.build(opened, parse("auto", cache=tmp_path)).ladder[0].name == (
+            "torch-float32"
+        )
+
+
 def test_what_another_process_cannot_convert_is_named_here(tmp_path: Path) -> None:
     folder = tiny.write(tmp_path / "bundle", members=1)
     described, _ = load_manifest(folder)
@@ -151,6 +244,42 @@ def test_a_network_that_openvino_cannot_take_is_named(bundle: Bundle) -> None:
     broken = Bundle(bundle.folder, bundle.manifest, bundle.sha256, (Odd(),), None, None)
     with pytest.raises(ConversionError, match=r"(?s)member-0.*odd operation"):
         openvino_cache.networks(broken, None)
+
+
+def test_the_layer_norms_of_a_convnext_are_flat_and_say_the_same() -> None:
+    drawn = material._drawn(64)
+    member = build_classifier(ClassifierSpec("convnext_atto"), 7)
+    material.enliven(member, drawn, seed=0)
+    member.requires_grad_(requires_grad=False)
+
+    model = openvino_cache.convert(openvino_cache.WithMap(member), 64, "member-0")
+
+    ranks = [
+        op.input(0).get_partial_shape().rank.get_length()
+        for op in model.get_ops()
+        if op.get_type_name() == "MVN"
+    ]
+    assert len(ranks) == 16  # one a block, and one before each of the four stages
+    assert set(ranks) == {2}
+    network = OpenVinoNetwork(model, "float32", 1)
+    for count in (1, 6):
+        seen = drawn[:count]
+        features = member.forward_features(seen)
+        expected = member.forward_head(features), features
+        for found, plain in zip(network.run(seen), expected, strict=True):
+            assert torch.allclose(found, plain, rtol=1e-4, atol=1e-4)
+
+
+def test_converting_leaves_pytorchs_layer_norm_as_it_was(bundle: Bundle) -> None:
+    class Odd(torch.nn.Module):
+        def forward(self, _: torch.Tensor) -> torch.Tensor:
+            raise RuntimeError("an odd operation")
+
+    before = torch.nn.functional.layer_norm
+    openvino_cache.convert(openvino_cache.WithMap(bundle.members[0]), 64, "member-0")
+    with pytest.raises(ConversionError):
+        openvino_cache.convert(Odd(), 64, "odd")
+    assert torch.nn.functional.layer_norm is before
 
 
 def test_openvino_tells_nobody_that_it_is_used() -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from types import SimpleNamespace
+
 import pytest
 import torch
 
-from inference_worker import groups
+from inference_worker import groups, static_shapes
 from inference_worker.engines import Anchored, TorchEngine
 from inference_worker.static_shapes import StaticShapes
 from tests.inference_worker import tiny
@@ -61,3 +65,52 @@ def test_a_group_of_photos_passes_in_one_size_and_each_gets_its_own_answer() -> 
         logits, features = TorchEngine(member.member).forward(photo)
         assert torch.allclose(answer.logits, logits, rtol=1e-4, atol=1e-4)
         assert torch.allclose(answer.features, features[:1], rtol=1e-4, atol=1e-4)
+
+
+def test_no_more_than_so_many_sizes_are_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded: list[int] = []
+
+    def note(engine: TorchEngine, filled: torch.Tensor) -> static_shapes.Step:
+        recorded.append(len(filled))
+        return engine.forward
+
+    monkeypatch.setattr(static_shapes, "_recorded", note)
+    sizes = tuple(range(1, static_shapes.MOST_SHAPES + 3))
+    member = Counting()
+    engine = StaticShapes(TorchEngine(member), sizes)
+    for _ in "12":
+        for size in reversed(sizes):
+            logits, _ = engine.forward(views(size))
+            expected, _ = TorchEngine(member.member).forward(views(size))
+            assert torch.allclose(logits, expected, rtol=1e-4, atol=1e-4)
+    assert recorded == list(reversed(sizes))[: static_shapes.MOST_SHAPES]
+    assert member.passes == [*reversed(sizes)] * 2
+
+
+def test_all_graphs_share_one_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As far as a machine without a GPU can tell: which pool each is recorded into."""
+    pools: list[object] = []
+    stream = SimpleNamespace(wait_stream=lambda _: None)
+
+    @contextmanager
+    def graph(_graph: object, *, pool: object) -> Iterator[None]:
+        pools.append(pool)
+        yield
+
+    fakes = {
+        "Stream": lambda: stream,
+        "current_stream": lambda: stream,
+        "stream": lambda _: nullcontext(),
+        "CUDAGraph": lambda: SimpleNamespace(replay=lambda: None),
+        "graph": graph,
+        "graph_pool_handle": object,
+    }
+    for name, fake in fakes.items():
+        monkeypatch.setattr(torch.cuda, name, fake)
+    static_shapes._pool.cache_clear()
+    for seed in (0, 1):
+        for count in (1, 4):
+            static_shapes._record(TorchEngine(tiny.member(seed)), views(count))
+    static_shapes._pool.cache_clear()
+    assert len(pools) == 4
+    assert len(set(map(id, pools))) == 1
