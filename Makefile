@@ -70,7 +70,8 @@ deploycheck: dev
 # Much of a test is waiting for real processes: two at a time, of different files, fill two cores.
 PROCESSES ?= 2
 pytest: dev
-	@OMP_NUM_THREADS=1 deploy/run-pytest -n $(PROCESSES) --dist loadfile $(PYTEST_ARGS)
+	@# A worker that dies is a failure at once: replaced, it can leave the run waiting for ever.
+	@OMP_NUM_THREADS=1 deploy/run-pytest -n $(PROCESSES) --dist loadfile --max-worker-restart=0 $(PYTEST_ARGS)
 
 evidence: dev
 	$(TEST_ENV) $(VENV)/python -m pytest -m evidence --timeout=3600 $(PYTEST_ARGS)
