@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from training.augment import Augmentation
-from training.schedule import Stage
+from inference_worker import typed
+from training.schedule import Stage  # noqa: TC001 - plans are read by its type
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -90,12 +90,4 @@ class Plan:
 
 
 def _read(text: str) -> Plan:
-    said: dict[str, Any] = json.loads(text)
-    return Plan(said["made_of"], tuple(_stage(stage) for stage in said["stages"]))
-
-
-def _stage(said: dict[str, Any]) -> Stage:
-    read = {**said, "trunk_lr": tuple(said["trunk_lr"])}
-    if own := said.get("augmentation"):
-        read["augmentation"] = Augmentation(**{**own, "scale": tuple(own["scale"])})
-    return Stage(**read)
+    return typed.parse(Plan, json.loads(text))

@@ -185,13 +185,7 @@ class _Training:
         rng = np.random.default_rng((self.seed, at.epoch))
         started = time.monotonic()
         schedule.set_training(self.model)
-        batches = self.task.batches(
-            rng,
-            size=stage.size,
-            images=stage.images,
-            batch=spec.batch,
-            augmentation=stage.augmentation,
-        )
+        batches = self.task.batches(rng, stage, batch=spec.batch)
         left = itertools.islice(batches, at.batch, None)
         count = math.ceil(stage.images / spec.batch)
         label = f"{self.out.name} {at.epoch + 1}/{len(self.plan)} at {stage.size} px"

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from inference_worker.manifest import Input
     from training.augment import Augmentation
     from training.losses import Criterion
+    from training.schedule import Stage
 
 _EVALUATION_BATCH = 64
 _CPU = torch.device("cpu")
@@ -32,17 +33,12 @@ class Task(Protocol):
     model: nn.Module
 
     def batches(
-        self,
-        rng: np.random.Generator,
-        *,
-        size: int,
-        images: int,
-        batch: int,
-        augmentation: Augmentation | None = None,
+        self, rng: np.random.Generator, stage: Stage, *, batch: int
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield (input, target) batches of `images` photos in all, drawn from `rng` alone.
+        """Yield (input, target) batches of the photos of one epoch of `stage`, `batch` in each.
 
-        They are augmented by the task's own augmentation where `augmentation` is None.
+        They are drawn from `rng` alone, and augmented by the task's own augmentation where the
+        stage has none.
         """
         ...
 
@@ -92,29 +88,23 @@ class ClassifierTask:
     device: torch.device = _CPU
 
     def batches(
-        self,
-        rng: np.random.Generator,
-        *,
-        size: int,
-        images: int,
-        batch: int,
-        augmentation: Augmentation | None = None,
+        self, rng: np.random.Generator, stage: Stage, *, batch: int
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield normalised batches at `size` px and what each label allows."""
-        how = augmentation or self.augmentation
-        which = rng.choice(len(self.pools), size=images, p=np.array(self.shares))
-        drawn = np.empty(images, np.int64)
+        """Yield normalised batches at the stage's size and what each label allows."""
+        how = stage.augmentation or self.augmentation
+        which = rng.choice(len(self.pools), size=stage.images, p=np.array(self.shares))
+        drawn = np.empty(stage.images, np.int64)
         for i, pool in enumerate(self.pools):
             here = which == i
             p = pool.weight / pool.weight.sum()
             drawn[here] = rng.choice(len(p), size=int(here.sum()), p=p)
-        for start in range(0, images, batch):
+        for start in range(0, stage.images, batch):
             part = slice(start, start + batch)
             rows = list(zip(which[part], drawn[part], strict=True))
             pixels = np.stack([self.pools[w].pixels[self.pools[w].rows[i]] for w, i in rows])
             aspect = np.array([self.pools[w].aspect[i] for w, i in rows])
             allowed = np.stack([self.pools[w].allowed[i] for w, i in rows])
-            where = augment.grid(len(rows), size, how, rng, aspect)
+            where = augment.grid(len(rows), stage.size, how, rng, aspect)
             x = augment.to_float(pixels).to(self.device)
             x = augment.warp(x, where.to(self.device))
             x = augment.recolour(x, how, rng)
@@ -162,22 +152,16 @@ class SegmenterTask:
     device: torch.device = _CPU
 
     def batches(
-        self,
-        rng: np.random.Generator,
-        *,
-        size: int,
-        images: int,
-        batch: int,
-        augmentation: Augmentation | None = None,
+        self, rng: np.random.Generator, stage: Stage, *, batch: int
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield normalised batches at `size` px and their masks in [0, 1]."""
-        how = augmentation or self.augmentation
-        drawn = self.train[rng.integers(len(self.train), size=images)]
-        for start in range(0, images, batch):
+        """Yield normalised batches at the stage's size and their masks in [0, 1]."""
+        how = stage.augmentation or self.augmentation
+        drawn = self.train[rng.integers(len(self.train), size=stage.images)]
+        for start in range(0, stage.images, batch):
             rows = drawn[start : start + batch]
             x = augment.to_float(self.pixels[rows])
             y = torch.from_numpy(self.masks[rows].astype(np.float32) / 255)[:, None]
-            where = augment.grid(len(rows), size, how, rng, self.aspect[rows])
+            where = augment.grid(len(rows), stage.size, how, rng, self.aspect[rows])
             both = torch.cat([x, y], 1).to(self.device)
             both = augment.warp(both, where.to(self.device))
             x = augment.recolour(both[:, :3].contiguous(), how, rng)

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from training import loop, parallel
-from training.augment import Augmentation
+from training.schedule import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,22 +48,15 @@ class Squares:
         self.dies_at, self.drawn = dies_at, 0
 
     def batches(
-        self,
-        rng: np.random.Generator,
-        *,
-        size: int,
-        images: int,
-        batch: int,
-        augmentation: Augmentation | None = None,
+        self, rng: np.random.Generator, stage: Stage, *, batch: int
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        del augmentation
-        for start in range(0, images, batch):
+        for start in range(0, stage.images, batch):
             if self.drawn == self.dies_at:
                 raise PowerCutError
             self.drawn += 1
-            n = min(batch, images - start)
+            n = min(batch, stage.images - start)
             y = rng.integers(2, size=n)
-            x = rng.normal(y[:, None, None, None], 0.5, (n, 3, size, size))
+            x = rng.normal(y[:, None, None, None], 0.5, (n, 3, stage.size, stage.size))
             yield torch.from_numpy(x).float(), torch.from_numpy(y)
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 from inference_worker.manifest import Input
 from training import augment
 from training.augment import Augmentation
+from training.schedule import Stage
 from training.tasks import ClassifierTask, Pool
 
 STILL = Augmentation(
@@ -121,7 +122,7 @@ def test_a_batch_is_augmented_as_asked_or_else_as_the_schedule_says() -> None:
     )
 
     def spread(how: Augmentation | None) -> float:
-        ((x, _),) = task.batches(rng(), size=16, images=8, batch=8, augmentation=how)
+        ((x, _),) = task.batches(rng(), Stage(16, 1, 8, augmentation=how), batch=8)
         return float(x.mean((1, 2, 3)).std())
 
     assert spread(None) < 1e-5

@@ -11,6 +11,7 @@ from torch import nn
 
 from training import loop
 from training.augment import Augmentation
+from training.schedule import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,22 +46,16 @@ class Blobs:
         self.validated: list[int] = []
 
     def batches(
-        self,
-        rng: np.random.Generator,
-        *,
-        size: int,
-        images: int,
-        batch: int,
-        augmentation: Augmentation | None = None,
+        self, rng: np.random.Generator, stage: Stage, *, batch: int
     ) -> Iterator[tuple[Tensor, Tensor]]:
         self.epochs += 1
-        self.augmented.append(augmentation)
-        for start in range(0, images, batch):
+        self.augmented.append(stage.augmentation)
+        for start in range(0, stage.images, batch):
             if self.epochs == self.dies_in_epoch and start:
                 raise PowerCutError
-            n = min(batch, images - start)
+            n = min(batch, stage.images - start)
             y = rng.integers(2, size=n)
-            x = rng.normal(y[:, None, None, None], 0.5, (n, 3, size, size))
+            x = rng.normal(y[:, None, None, None], 0.5, (n, 3, stage.size, stage.size))
             yield torch.from_numpy(x).float(), torch.from_numpy(y)
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
