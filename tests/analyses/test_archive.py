@@ -19,7 +19,7 @@ from accounts.models import Role
 from accounts.tokens import issue
 from analyses import archive, reviews, trace
 from analyses.models import Advice, Analysis, Lesion, Opinion
-from tests.cases import make_case, make_ended
+from tests.cases import OPINION, make_case, make_ended
 from tests.factories import make_lesion, make_user
 
 if TYPE_CHECKING:
@@ -182,11 +182,7 @@ def test_each_kind_of_record_is_a_table_too_and_explained_in_the_persons_languag
     make_lesion(case.alice, "=1+1")
     with django_capture_on_commit_callbacks(execute=True):
         reviews.write(
-            analysis_id=case.analysis.pk,
-            author=case.bob,
-            opinion=Opinion.BENIGN,
-            advice=Advice.WATCH,
-            note="@SUM(1)",
+            analysis_id=case.analysis.pk, author=case.bob, **OPINION | {"note": "@SUM(1)"}
         )
     case.alice.language = "es"
     case.alice.save()
