@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.db.models import Q
+
 from accounts.models import User
 
 if TYPE_CHECKING:
@@ -22,4 +24,9 @@ def keep(*ids: UUID) -> list[User]:
     Nobody else locks, changes or erases them meanwhile; who merely refers to one need not wait.
     Call it inside a transaction.
     """
-    return list(User.objects.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk"))
+    return keep_all(Q(pk__in=ids))
+
+
+def keep_all(which: Q) -> list[User]:
+    """Lock the accounts that are `which`, as `keep` does."""
+    return list(User.objects.select_for_update(no_key=True).filter(which).order_by("pk"))

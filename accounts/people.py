@@ -142,8 +142,7 @@ def lock(user: User, *, to_erase: bool = False) -> User:
     a transaction. Raises `User.DoesNotExist`.
     """
     concerned = Q(role=Role.ADMIN, is_active=True) | Q(pk=user.pk)
-    rows = User.objects.select_for_update(no_key=True).filter(concerned).order_by("pk")
-    locked = {person.pk: person for person in rows}
+    locked = {person.pk: person for person in locks.keep_all(concerned)}
     if to_erase or user.pk not in locked:
         return User.objects.select_for_update().get(pk=user.pk)
     return locked[user.pk]

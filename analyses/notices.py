@@ -16,6 +16,8 @@ from accounts.post import letters
 from analyses.models import Review
 
 if TYPE_CHECKING:
+    import uuid
+
     from accounts.models import User
 
 AT_ONCE: Final = 100
@@ -29,18 +31,19 @@ def write_due() -> int:
     """
     waiting = Review.objects.filter(notified_at=None).order_by("created_at")
     written = 0
-    for pk, owner_id in waiting.values_list("pk", "analysis__owner")[:AT_ONCE]:
+    ids = waiting.values_list("pk", "analysis_id", "analysis__owner")
+    for pk, analysis_id, owner_id in ids[:AT_ONCE]:
         with transaction.atomic():
             patients = locks.keep(owner_id)  # a letter refers to them
             marked = waiting.filter(pk=pk).update(notified_at=timezone.now())
             if marked and patients and patients[0].is_active:
-                _write(patients[0], Review.objects.get(pk=pk))
+                _write(patients[0], analysis_id)
                 written += 1
     return written
 
 
-def _write(patient: User, review: Review) -> None:
-    path = reverse("analyses:detail", args=[review.analysis_id])
+def _write(patient: User, analysis_id: uuid.UUID) -> None:
+    path = reverse("analyses:detail", args=[analysis_id])
     with translation.override(patient.language or settings.LANGUAGE_CODE):
         body = render_to_string(
             "analyses/email/answered.txt",

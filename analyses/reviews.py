@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Exists, F, FloatField, OuterRef, Value
 from django.db.models.functions import Coalesce
 
-from accounts import locks as account_locks
+from accounts import locks
 from accounts.audit.chain import record
 from accounts.audit.models import Action
 from analyses import purging
@@ -180,7 +180,7 @@ def _reviewable(analysis_id: uuid.UUID, user: User) -> Analysis:
 
     Nor may its author be, who is locked before it, in the order of `analyses.locks`.
     """
-    if not account_locks.keep(user.pk):
+    if not locks.keep(user.pk):
         raise NotReviewableError
     found = reviewable_by(user).select_related("result").filter(pk=analysis_id)
     analysis = found.select_for_update(of=("self",), no_key=True).first()

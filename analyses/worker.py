@@ -27,6 +27,7 @@ IDENTITY_VARIABLE: Final = "DERMAI_WORKER_IDENTITY"
 QUEUES_VARIABLE: Final = "DERMAI_WORKER_QUEUES"
 # While the main process waits it renews no lease: far less than one's time.
 FREE_AFTER: Final = (0.0, 0.5, 1.0, 2.0, 4.0)  # s before each try
+DATABASE_AWAY: Final = (OperationalError, InterfaceError)
 logger = logging.getLogger(__name__)
 
 
@@ -112,14 +113,14 @@ def take_up_lost_work(sender: Any = None, exception: Any = None, **_: Any) -> No
     if isinstance(exception, TimeLimitExceeded):
         free = partial(lifecycle.give_up_lost, code=FailureCode.TIME_LIMIT)
     else:
-        away = isinstance(exception, OperationalError | InterfaceError)
+        away = isinstance(exception, DATABASE_AWAY)
         free = partial(lifecycle.release_lost, counted=not away)
     for delay in FREE_AFTER:
         time.sleep(delay)
         close_old_connections()
         try:
             free(worker=identity())
-        except (OperationalError, InterfaceError):
+        except DATABASE_AWAY:
             logger.warning("what the task held is not free yet", exc_info=True)
         else:
             return

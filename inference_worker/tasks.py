@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from celery import shared_task, signals
 from celery.exceptions import Reject, SoftTimeLimitExceeded
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, close_old_connections
+from django.db import close_old_connections
 
 from analyses import lifecycle, worker
 from analyses.images import ImageUnavailableError
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from inference_worker.pipeline import Pipeline
     from inference_worker.verdict import Stage, Verdict
 
-DATABASE_AWAY: Final = (OperationalError, InterfaceError)
 # A database that restarts is waited for before minutes of work are thrown away.
 RECORD_AFTER: Final = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)  # s before each try
 OUT_OF_MEMORY_MARKS: Final = ("out of memory", "can't allocate memory")
@@ -144,7 +143,7 @@ def _ending(claim: lifecycle.Claim, outages: list[Exception]) -> Iterator[None]:
         logger.warning("analysis %s was taken over: nothing written", claim.analysis_id)
     except SoftTimeLimitExceeded:
         raise
-    except DATABASE_AWAY as error:
+    except worker.DATABASE_AWAY as error:
         _note_outage(claim, error, outages)
     except Exception as error:
         logger.exception("analysis %s failed", claim.analysis_id)
@@ -154,7 +153,7 @@ def _ending(claim: lifecycle.Claim, outages: list[Exception]) -> Iterator[None]:
 def _give_up(claim: lifecycle.Claim, code: str, outages: list[Exception]) -> None:
     try:
         lifecycle.give_up(claim, code)
-    except DATABASE_AWAY as error:
+    except worker.DATABASE_AWAY as error:
         _note_outage(claim, error, outages)
 
 
@@ -168,7 +167,7 @@ def _report_stage(claim: lifecycle.Claim, stage: Stage) -> None:
     """Show the stage if the database lets it: without it the page lags, no more."""
     try:
         lifecycle.report_stage(claim, stage)
-    except DATABASE_AWAY:
+    except worker.DATABASE_AWAY:
         logger.warning("the stage of analysis %s is not shown", claim.analysis_id, exc_info=True)
         close_old_connections()
 
@@ -229,7 +228,7 @@ def _record(claim: lifecycle.Claim, verdict: Verdict) -> bool:
         time.sleep(delay)
         try:
             return lifecycle.record(claim, verdict)
-        except DATABASE_AWAY:
+        except worker.DATABASE_AWAY:
             logger.exception("the database is away; trying again")
             close_old_connections()
     time.sleep(RECORD_AFTER[-1])
