@@ -32,7 +32,8 @@ class Augmentation:
     1 enlarges; `shift` share of the frame; `stretch` of the aspect, as a share; `brightness`,
     `contrast`, `saturation` as shares either way; `hue` degrees; `cast` share per colour channel.
     `vertical` flips upside down too, which quarter turns do anyway; `noise` is the greatest
-    standard deviation of Gaussian noise, of pixels in [0, 1].
+    standard deviation of Gaussian noise, of pixels in [0, 1]. `mixup` and `cutmix` are the alpha of
+    the symmetric beta distribution of a photo's own share when photos are mixed (`mixing`); 0: not.
     """
 
     flips: bool = True
@@ -48,6 +49,17 @@ class Augmentation:
     cast: float = 0.05
     vertical: bool = False
     noise: float = 0.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.mixup < 0 or self.cutmix < 0:
+            raise ValueError("'mixup' and 'cutmix' are an alpha above 0, or 0 for none")
+
+    @property
+    def mixes(self) -> bool:
+        """Tell whether photos are mixed with one another."""
+        return self.mixup > 0 or self.cutmix > 0
 
 
 def to_float(pixels: NDArray[np.uint8]) -> Tensor:

@@ -106,6 +106,11 @@ class SegmenterRecipe:
     threshold: float = 0.5
     dice_weight: float = 0.5
 
+    def __post_init__(self) -> None:
+        own = [stage.augmentation for stage in self.schedule.stages if stage.augmentation]
+        if any(how.mixes for how in [self.schedule.augmentation, *own]):
+            raise ValueError("'mixup' and 'cutmix' are a classifier's: masks are not mixed")
+
 
 @dataclass(frozen=True, slots=True)
 class Network:

@@ -10,7 +10,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch.nn import functional
 
-from training import augment, losses
+from training import augment, losses, mixing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -90,7 +90,7 @@ class ClassifierTask:
     def batches(
         self, rng: np.random.Generator, stage: Stage, *, batch: int
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield normalised batches at the stage's size and what each label allows."""
+        """Yield normalised batches at the stage's size and what each label allows, mixed or not."""
         how = stage.augmentation or self.augmentation
         which = rng.choice(len(self.pools), size=stage.images, p=np.array(self.shares))
         drawn = np.empty(stage.images, np.int64)
@@ -107,12 +107,14 @@ class ClassifierTask:
             where = augment.grid(len(rows), stage.size, how, rng, aspect)
             x = augment.to_float(pixels).to(self.device)
             x = augment.warp(x, where.to(self.device))
-            x = augment.recolour(x, how, rng)
-            yield augment.as_input(x, self.input), torch.from_numpy(allowed)
+            x, target = augment.recolour(x, how, rng), torch.from_numpy(allowed)
+            if how.mixes:
+                x, target = mixing.mix(x, target, how, rng)
+            yield augment.as_input(x, self.input), target
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
         """Return the criterion's mean over the batch."""
-        return self.criterion(output, target)
+        return mixing.loss(self.criterion, output, target)
 
     @torch.inference_mode()
     def validate(self, model: nn.Module, size: int) -> dict[str, float]:

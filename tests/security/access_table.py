@@ -185,6 +185,36 @@ GET    /lesions/<uuid:pk>/delete/                                  lesion    302
 POST   /lesions/<uuid:pk>/delete/                                  lesion    302  302  404  302  404  404  302  404
 """
 
+# What a session of this morning asks the password or the second factor for again, first. What is
+# not here does not: what a person has to be able to end at once (a sharing, a session, a token)
+# least of all. Changing the password and closing the account ask for it in their own forms.
+ASKS_AGAIN: Final = r"""
+GET    /accounts/hospital/link/
+POST   /accounts/hospital/link/
+GET    /accounts/password/set/
+POST   /accounts/password/set/
+GET    /accounts/second-factor-resets/
+POST   /accounts/second-factor-resets/
+POST   /accounts/second-factor-resets/confirm/
+GET    /accounts/second-factor/recovery-codes/generate/
+POST   /accounts/second-factor/recovery-codes/generate/
+GET    /accounts/second-factor/totp/activate/
+POST   /accounts/second-factor/totp/activate/
+GET    /accounts/second-factor/webauthn/add/
+POST   /accounts/second-factor/webauthn/add/
+GET    /accounts/second-factor/webauthn/keys/<int:pk>/edit/
+POST   /accounts/second-factor/webauthn/keys/<int:pk>/edit/
+GET    /accounts/second-factor/webauthn/keys/<int:pk>/remove/
+POST   /accounts/second-factor/webauthn/keys/<int:pk>/remove/
+POST   /accounts/sharing/
+GET    /admin/accounts/user/add/
+POST   /admin/accounts/user/add/
+GET    /admin/accounts/user/<path:object_id>/change/
+POST   /admin/accounts/user/<path:object_id>/change/
+GET    /privacy/export/
+POST   /privacy/export/
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -206,6 +236,12 @@ def rows() -> list[Row]:
         method, route, thing, *statuses = line.split()
         found.append(Row(method, route[1:], thing, _cells(OBJECT_CELLS, statuses)))
     return found
+
+
+def asks_again() -> set[tuple[str, str]]:
+    """Return method and route of what asks again who is there."""
+    lines = (line.split() for line in ASKS_AGAIN.strip().splitlines())
+    return {(method, route[1:]) for method, route in lines}
 
 
 def _cells(names: tuple[str, ...], statuses: list[str]) -> dict[str, int]:

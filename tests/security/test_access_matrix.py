@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import TYPE_CHECKING
 
 import pytest
 from django.core.cache import cache
 from django.db import transaction
 from django.test import Client
+from django.urls import reverse
 
-from tests.security.access_table import OBJECT_CELLS, Row, rows
+from tests.security.access_table import OBJECT_CELLS, Row, asks_again, rows
 from tests.security.routes import address, routes
 from tests.security.world import Belongings, make_world
+
+if TYPE_CHECKING:
+    from django.http import HttpResponse
 
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
@@ -58,6 +63,32 @@ def test_every_cell_answers_as_the_table_says() -> None:
 
 @pytest.mark.django_db
 @pytest.mark.usefixtures("image_store")
+@pytest.mark.timeout(600)
+def test_what_matters_asks_again_who_is_there_and_nothing_else_does() -> None:
+    """An open browser's session of this morning: each person has a password, and gave none since.
+
+    Whom a page is not for, it may ask first or turn away at once.
+    """
+    world = make_world()
+    world.give_passwords()
+    asking, spared = set(), {}
+    for cell, (user, things) in world.cells().items():
+        client = _client(user)
+        for row in rows():
+            if cell not in row.expected or row.route.endswith("reauthenticate/"):
+                continue
+            cache.clear()  # no answer may be one of a throttle
+            what = row.method, row.route
+            if _asks_again(_answer(client, row, things)):
+                asking.add(what)
+            elif what in asks_again() and _is_for(row, cell):
+                spared[f"{row.method} /{row.route}"] = cell
+    assert spared == {}
+    assert asking == asks_again()
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("image_store")
 def test_what_is_not_shared_any_more_or_not_yet_is_as_foreign_as_anything() -> None:
     clinical = [row for row in rows() if row.thing in {"analysis", "lesion"}]
     reached = {}
@@ -99,6 +130,18 @@ def test_a_method_without_a_row_is_not_allowed() -> None:
     assert unlisted == {}, "say in tests/security/access_table.py who may do this"
 
 
+def _is_for(row: Row, cell: str) -> bool:
+    """Tell whether the page is for this person; the administration sends others to its sign-in."""
+    ours = cell.startswith("admin") if row.route.startswith("admin/") else cell != "anonymous"
+    return ours and row.expected[cell] not in {403, 404}
+
+
+def _asks_again(answer: HttpResponse) -> bool:
+    """Tell whether somebody signed in is sent to say who they are; a file is asked for by GET."""
+    asking = reverse("account_reauthenticate"), reverse("analyses:export_record")
+    return answer.headers.get("Location", "").startswith(asking)
+
+
 def _client(user: object) -> Client:
     client = Client(raise_request_exception=False)
     if user is not None:
@@ -107,6 +150,10 @@ def _client(user: object) -> Client:
 
 
 def _status(client: Client, row: Row, things: Belongings) -> int:
+    return _answer(client, row, things).status_code
+
+
+def _answer(client: Client, row: Row, things: Belongings) -> HttpResponse:
     """Ask in a transaction that is rolled back, so that no cell changes the next."""
     by_json = row.route.startswith("api/")
     cookies = client.cookies.copy()
@@ -122,4 +169,4 @@ def _status(client: Client, row: Row, things: Belongings) -> int:
         )
         transaction.set_rollback(True)
     client.cookies = cookies
-    return answer.status_code
+    return answer

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
+from django.contrib.auth.hashers import make_password
 from django.utils import timezone
 
 from accounts.care.models import CareRelationship
@@ -17,7 +18,7 @@ from accounts.tokens import issue
 from analyses import images
 from analyses.models import Analysis, HoldKind, Lesion, Status
 from inference_worker.verdict import Category
-from tests.factories import make_lesion, make_user
+from tests.factories import PASSWORD, make_lesion, make_user
 from tests.states import make_result, make_state
 
 if TYPE_CHECKING:
@@ -85,6 +86,13 @@ class World:
             "admin, own": (self.root.owner, self.root),
             "admin, foreign": (self.root.owner, self.alice),
         }
+
+    def give_passwords(self) -> None:
+        """Give each of them a password: then there is something to ask them for again."""
+        password = make_password(PASSWORD)
+        for things in (self.alice, self.bob, self.mallory, self.dora, self.ellen, self.root):
+            things.owner.password = password
+            things.owner.save(update_fields=["password"])
 
     def out_of_reach(self) -> dict[str, tuple[User, Belongings]]:
         """Return who asks for what was once, or will be, but is not shared: as if it were foreign.

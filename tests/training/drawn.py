@@ -28,7 +28,7 @@ data:
   partial: isic2017
   partial_share: 0.2
   unseen: isic2020
-schedule: {stages: [{size: 64, epochs: 1, images: 16}]}
+schedule: {augmentation: {mixup: 0.4, cutmix: 1}, stages: [{size: 64, epochs: 1, images: 16}]}
 segmenter:
   architecture: {name: "unet:resnet18", decoder_channels: [16, 16, 8, 8, 8]}
   input: {size: 64}

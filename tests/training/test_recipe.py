@@ -43,6 +43,8 @@ def test_the_starter_recipe_trains_five_members_with_nine_views() -> None:
         ("storage: int8", "storage: int4", "int4"),
         ("mel: [mel]", "mel: [melanoma]", "class_map"),
         ("activation: softmax", "activation: relu", "relu"),
+        ("mixup: 0.4", "mixup: -0.4", "an alpha above 0"),
+        ("  schedule: {", "  schedule: {augmentation: {cutmix: 1.0}, ", "masks are not mixed"),
         ("name: drawn", "name: [", "while parsing"),
     ],
 )
