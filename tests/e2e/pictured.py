@@ -87,7 +87,10 @@ def prepare(rounds: int) -> Pictured:
     SocialAccount.objects.create(user=linked, provider=PROVIDER, uid="drawn")
     ended = make_user("gus", password=PASSWORD, hospital_ended_at=timezone.now())
     address = EmailAddress.objects.create(user=person, email=person.email, primary=True)
-    reset_key = default_token_generator.make_token(person)
+    # Somebody who never signs in, which would end the key.
+    forgetful = make_user("hal", password=PASSWORD)
+    EmailAddress.objects.create(user=forgetful, email=forgetful.email, primary=True)
+    reset_key = default_token_generator.make_token(forgetful)
     share(patient=person, reference=doctor.email, scope=CareRelationship.Scope.EVERYTHING)
     states = seed(person)
     held = states["result-held"]
@@ -101,9 +104,11 @@ def prepare(rounds: int) -> Pictured:
         "out-login": reverse("account_login"),
         "out-signup": reverse("account_signup"),
         "out-reset": reverse("account_reset_password"),
+        "out-too-many": reverse("account_reset_password"),
+        "out-inactive": reverse("account_inactive"),
         "out-mailed-reset": reverse(
             "account_reset_password_from_key",
-            kwargs={"uidb36": user_pk_to_url_str(person), "key": reset_key},
+            kwargs={"uidb36": user_pk_to_url_str(forgetful), "key": reset_key},
         ),
         "out-mailed-confirmation": reverse(
             "account_confirm_email", args=[EmailConfirmationHMAC(address).key]
@@ -134,6 +139,7 @@ def prepare(rounds: int) -> Pictured:
         "second-factor-passkeys": reverse("mfa_list_webauthn"),
         "second-factor-passkey-add": reverse("mfa_add_webauthn"),
         "sessions": reverse("accounts:sessions"),
+        "reauthenticate": reverse("account_reauthenticate"),
         "password": reverse("account_change_password"),
         "privacy": reverse("analyses:privacy"),
         "privacy-consent": reverse("analyses:consent"),
@@ -157,6 +163,10 @@ def prepare(rounds: int) -> Pictured:
         "admin-people": reverse("admin:accounts_user_changelist"),
         "admin-resets": reverse("accounts:resets"),
         "admin-audit": reverse("accounts:audit"),
+        "admin-audit-senseless": reverse("accounts:audit") + "?until=9999-12-31",
+        "admin-person": reverse("admin:accounts_user_change", args=[person.pk]),
+        "admin-person-history": reverse("admin:accounts_user_history", args=[person.pk]),
+        "admin-person-new": reverse("admin:accounts_user_add"),
     }
     results = {
         name: reverse("analyses:detail", args=[analysis.pk]) for name, analysis in states.items()
