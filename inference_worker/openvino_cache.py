@@ -38,6 +38,8 @@ _LAYOUT: Final = 2
 """Of what is written: networks of another number are not read."""
 _OF_A_MAP: Final = 4  # axes
 _HASH: Final = 32  # digits of the bundle's that its folder bears
+_MAPPED_FROM: Final = "mapped_from"
+"""Where a model says of itself which file its weights are mapped from."""
 logger = logging.getLogger(__name__)
 
 
@@ -111,6 +113,11 @@ def _kept(bundle: Bundle | Verified, folder: Path) -> dict[str, Any]:
 def _name(bundle: Bundle | Verified) -> str:
     version = runtime().__version__.split("-")[0]
     return f"{bundle.sha256[:_HASH]}-openvino-{version}-{_LAYOUT}"
+
+
+def weights_of(model: Any) -> Path | None:
+    """Return the file that the weights of `model` are mapped from; None for those in memory."""
+    return Path(model.get_rt_info(_MAPPED_FROM).value) if model.has_rt_info(_MAPPED_FROM) else None
 
 
 def _convert(bundle: Bundle) -> dict[str, Any]:
@@ -217,11 +224,14 @@ def _read(folder: Path) -> dict[str, Any]:
             f"{', '.join(changed) or 'all'} in {folder} is not what was written"
         )
     core = runtime().Core()
-    names = [name for name in sums if name.endswith(".xml")]
+    paths = [folder / name for name in sums if name.endswith(".xml")]
     try:
-        return {Path(name).stem: core.read_model(folder / name) for name in names}
+        models = {path.stem: core.read_model(path) for path in paths}
     except RuntimeError as error:  # removed by another worker at this moment
         raise DamagedCacheError(f"{folder} cannot be read ({error})") from error
+    for path in paths:
+        models[path.stem].set_rt_info(str(path.with_suffix(".bin")), _MAPPED_FROM)
+    return models
 
 
 def _sha256(path: Path) -> str:

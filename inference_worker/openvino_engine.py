@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import torch
 
-from inference_worker import openvino_cache
+from inference_worker import memory, openvino_cache
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +55,7 @@ class OpenVinoNetwork:
     def _compile(self, shape: tuple[int, ...]) -> Any:
         model = self.model.clone()
         model.reshape(list(shape))
-        return openvino_cache.runtime().compile_model(
+        compiled = openvino_cache.runtime().compile_model(
             model,
             "CPU",
             {
@@ -66,6 +66,10 @@ class OpenVinoNetwork:
                 "ENABLE_CPU_PINNING": False,
             },
         )
+        # What was compiled has its weights in a layout of its own.
+        if weights := openvino_cache.weights_of(self.model):
+            memory.give_back_mapped(weights)
+        return compiled
 
 
 @dataclass(frozen=True, slots=True)
