@@ -2,7 +2,9 @@
 
 Integers hold a convolution's or a linear layer's weights row by row, a row an output channel, as
 ``round(w / scale)`` with a row's own ``scale = max|w| / 127`` (Jacob 2018, of the weights alone).
-They are for size: networks run on the numbers that come out of them again, in float32.
+They are for size: networks run on the numbers that come out of them again, in float32. Small
+layers, the first and the last among them, take up little and their rounding moves answers most:
+they are kept in half precision.
 """
 
 from __future__ import annotations
@@ -21,6 +23,9 @@ Storage: TypeAlias = Literal["float32", "half", "int8"]
 SCALE: Final = ".scale_of_rows"
 """Added to a tensor's name, it names its scales."""
 
+SMALL: Final = 2**17
+"""Fewer weights than this in a tensor are not made integers."""
+
 _LEVELS: Final = 127
 _MATRIX: Final = 2
 
@@ -32,13 +37,13 @@ class StorageError(ValueError):
 def pack(tensors: Mapping[str, Tensor], storage: Storage) -> dict[str, Tensor]:
     """Return the tensors as they are stored, on the CPU.
 
-    "half": every floating-point tensor as float16. "int8": what is named a weight and has two or
-    more dimensions as int8 with float32 scales beside it, the rest float16.
+    "half": every floating-point tensor as float16. "int8": what is named a weight, has two or more
+    dimensions and is not `SMALL` as int8 with float32 scales beside it, the rest float16.
     """
     stored: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
         kept = tensor.detach().cpu().contiguous()
-        is_matrix = kept.ndim >= _MATRIX and name.endswith("weight")
+        is_matrix = kept.ndim >= _MATRIX and name.endswith("weight") and kept.numel() >= SMALL
         if storage == "int8" and kept.dtype.is_floating_point and is_matrix:
             stored[name], stored[name + SCALE] = _integers(kept.float())
         elif storage != "float32" and kept.dtype.is_floating_point:
