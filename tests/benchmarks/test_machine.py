@@ -37,6 +37,21 @@ def test_a_matrix_product_is_measured_on_the_device_that_is_asked_for(
     assert machine.matmul_rate(torch.bfloat16, torch.device("meta")) == 128**3
 
 
+def test_a_cpus_rate_is_that_of_the_faster_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    took = iter([4.0, 2.0, 2.0, 4.0])
+    monkeypatch.setattr(machine, "_SIDES", {"cpu": 64})
+    monkeypatch.setattr(machine, "fastest", lambda work, *_: work() is not None and next(took))
+    assert machine.matmul_rate(torch.float32) == 64**3
+    assert machine.matmul_rate(torch.float32) == 64**3
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_openvinos_product_is_the_product(dtype: torch.dtype) -> None:
+    a, b = torch.rand(64, 64), torch.rand(64, 64)
+    (found,) = machine._openvino_product(a, b, dtype)()
+    assert torch.allclose(found, a @ b, rtol=0.02)
+
+
 def test_a_gpu_has_done_its_work_when_the_clock_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[str] = []
     monkeypatch.setattr(torch.cuda, "synchronize", lambda _device: done.append("waited"))
