@@ -131,7 +131,8 @@ def test_weights_may_be_stored_as_integers_and_run_in_single(tmp_path: Path) -> 
 
     restored = bundle.load(tmp_path).members[0].state_dict()
 
-    assert (tmp_path / "member-0.safetensors").stat().st_size < 0.75 * half
+    # Most of so small a network are small layers, which stay in half precision.
+    assert (tmp_path / "member-0.safetensors").stat().st_size < 0.9 * half
     for name, tensor in original.items():
         if tensor.dtype.is_floating_point:
             assert restored[name].dtype is torch.float32
