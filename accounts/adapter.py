@@ -15,11 +15,15 @@ from allauth.core.exceptions import ReauthenticationRequired
 from allauth.core.internal import ratelimit
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.http import Http404
 from django.urls import reverse
 from django.utils import translation
 from django.utils.translation import gettext_lazy as _
 
-from accounts import failures
+from accounts import failures, locks, tokens
+from accounts.audit.chain import record
+from accounts.audit.models import Action
 from accounts.models import Role, User
 from accounts.oidc.adapter import is_linked
 from accounts.post import letters
@@ -35,6 +39,19 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # untyped li
         """Return an unsaved patient, whatever the request says."""
         del request
         return User(role=Role.PATIENT)
+
+    def set_password(self, user: User, password: str) -> None:
+        """Set the password of an open account, and nothing else of what was read of it before.
+
+        With it end the tokens: who knew the old password may have made one.
+        """
+        with transaction.atomic():
+            if not any(kept.is_active for kept in locks.keep(user.pk)):
+                raise Http404
+            user.set_password(password)
+            user.save(update_fields=["password"])
+            tokens.end_all(user.pk)
+            record(Action.PASSWORD_CHANGED, actor=user, subject_id=user.pk)
 
     def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
         """Count failures per account and address.

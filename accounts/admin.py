@@ -193,6 +193,8 @@ class UserAdmin(BaseUserAdmin):
             invitations.send(user=obj)
             messages.info(request, _("The invitation has been sent to %s.") % obj.email)
             return
+        # All that the acts below lock, in the one order: the trail comes after the accounts.
+        people.lock(obj)
         people.rename(obj, obj.name, by=by)
         people.change_role(obj, Role(form.cleaned_data["role"]), by=by)
         people.set_active(obj, active=form.cleaned_data["is_active"], by=by)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from rest_framework.permissions import _SupportsHasPermission
     from rest_framework.request import Request
 
+WRONG = _("The e-mail address or the password is wrong.")
 THROTTLE_WAIT = 300  # s, the longest window of ACCOUNT_RATE_LIMITS["login_failed"]
 
 
@@ -85,7 +86,10 @@ class TokensView(APIView):
         credentials = CredentialsSerializer(data=request.data)
         credentials.is_valid(raise_exception=True)
         user = _authenticate(request, **credentials.validated_data)
-        token, secret = tokens.issue(user)
+        try:
+            token, secret = tokens.issue(user)
+        except tokens.ChangedMeanwhileError as error:
+            raise AuthenticationFailed(WRONG, code="invalid_credentials") from error
         answer = NewTokenSerializer({"token": secret, "expires_at": token.expires_at})
         return Response(
             answer.data, status=status.HTTP_201_CREATED, headers={"Cache-Control": "no-store"}
@@ -133,9 +137,7 @@ def _authenticate(request: Request, *, email: str, password: str, otp: str = "")
     except ValidationError as error:
         raise Throttled(wait=THROTTLE_WAIT) from error
     if user is None or not user.is_active:
-        raise AuthenticationFailed(
-            _("The e-mail address or the password is wrong."), code="invalid_credentials"
-        )
+        raise AuthenticationFailed(WRONG, code="invalid_credentials")
     mandatory = app_settings.EmailVerificationMethod.MANDATORY
     if mandatory == app_settings.EMAIL_VERIFICATION and not has_verified_email(user):
         raise PermissionDenied(

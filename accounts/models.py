@@ -106,6 +106,12 @@ class User(AbstractBaseUser, PermissionsMixin):
     def __str__(self) -> str:
         return self.email
 
+    def save(self, **how: Any) -> None:
+        """Save; an account that was erased meanwhile does not come back: `DatabaseError`."""
+        if not self._state.adding and not how.get("update_fields"):
+            how["force_update"] = True
+        super().save(**how)
+
     def _get_session_auth_hash(self, secret: str | bytes | None = None) -> str:
         """Bind sessions to the second factor as well as to the password.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from allauth.account.signals import password_changed, password_reset, password_set
@@ -13,6 +14,7 @@ from django.contrib.auth.signals import user_logged_in, user_logged_out, user_lo
 from django.db.models.signals import post_delete, post_save
 from django.dispatch import receiver
 from django.utils import timezone
+from redis.exceptions import RedisError
 
 from accounts import code_limits, failures, reset_limits, tokens
 from accounts.audit.chain import record
@@ -45,15 +47,14 @@ def _sign_in_failed(credentials: Mapping[str, Any], **_: Any) -> None:
 
 @receiver([password_changed, password_reset, password_set])
 def _password_changed(request: HttpRequest, user: User, **_: Any) -> None:
-    """End the tokens, as the sessions end: who knew the old password may have made one.
+    """Let what strangers did under the old password hold its owner up no longer.
 
-    What strangers did under the old one no longer holds its owner up: with it nobody gets as far as
-    the second factor, and the links that they had mailed are spent.
+    With it nobody gets as far as the second factor, and the links that they had mailed are spent.
+    What has to happen with the change happens in `adapter.AccountAdapter.set_password`.
     """
-    code_limits.forget(request, user)
-    reset_limits.forget(request, user.email)
-    tokens.end_all(user.pk)
-    record(Action.PASSWORD_CHANGED, actor=user, subject_id=user.pk)
+    with contextlib.suppress(RedisError):  # they lapse by themselves
+        code_limits.forget(request, user)
+        reset_limits.forget(request, user.email)
 
 
 @receiver(social_account_added)

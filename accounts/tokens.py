@@ -25,13 +25,23 @@ TOKEN_BYTES: Final = 32
 PREFIX: Final = "dermai_"  # lets a secret scanner recognise a leaked one
 # The time of last use is for the person's own eyes: to the minute is enough, and saves writes.
 LAST_USED_STEP: Final = timedelta(minutes=1)
+_DECISIVE: Final = ("password", "role", "second_factor_since")
+
+
+class ChangedMeanwhileError(Exception):
+    """What the person showed who they are by holds no longer."""
 
 
 def issue(user: User) -> tuple[ApiToken, str]:
-    """Make a token for `user`; return its row and the secret, which is not kept."""
+    """Make a token for `user`; return its row and the secret, which is not kept.
+
+    Raises `ChangedMeanwhileError` where the account is closed or gone, or has another password,
+    role or second factor than `user`, as which it was looked at: all tokens were ended then.
+    """
     secret = PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
     with transaction.atomic():
-        locks.keep(user.pk)
+        if not any(kept.is_active and _same(kept, user) for kept in locks.keep(user.pk)):
+            raise ChangedMeanwhileError
         token = ApiToken.objects.create(
             user=user,
             digest=_digest(secret),
@@ -45,6 +55,10 @@ def issue(user: User) -> tuple[ApiToken, str]:
             object_id=str(token.pk),
         )
     return token, secret
+
+
+def _same(one: User, other: User) -> bool:
+    return all(getattr(one, name) == getattr(other, name) for name in _DECISIVE)
 
 
 def find(secret: str) -> ApiToken | None:

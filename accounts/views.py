@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts import people, tokens
+from accounts import locks, people, tokens
 from accounts.adapter import remember_language
 from accounts.forms import ProfileForm
 
@@ -31,7 +31,10 @@ def profile(request: HttpRequest) -> HttpResponse:
     form = ProfileForm(request.POST or None, instance=user)
     if request.method == "POST" and form.is_valid():
         with transaction.atomic():
-            form.save()
+            # Much may have happened to the account while the form was on its way.
+            if not any(kept.is_active for kept in locks.keep(user.pk)):
+                raise Http404
+            user.save(update_fields=list(form.fields))
             if "name" in form.changed_data:
                 people.note_renamed(user, by=user)
         messages.success(request, _("Your profile has been saved."))

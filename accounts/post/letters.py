@@ -40,6 +40,8 @@ CLAIM_LAPSES: Final = timedelta(minutes=10)
 KEPT: Final = timedelta(days=3)
 AT_ONCE: Final = 100
 PERMANENT: Final = 500  # and above, of SMTP (RFC 5321, 4.2.1)
+# Of one letter, for its addressee or its content; a sender that is refused is one for all letters.
+_REFUSALS: Final = (smtplib.SMTPRecipientsRefused, smtplib.SMTPDataError)
 _KEY_PURPOSE: Final = b"dermai letter"
 logger = logging.getLogger(__name__)
 
@@ -74,7 +76,7 @@ def send_due() -> int:
             _send(letter)
         except InvalidToken:
             logger.error("letter %d was written under a key that is gone", letter.pk)  # noqa: TRY400
-        except smtplib.SMTPRecipientsRefused as error:
+        except _REFUSALS as error:
             if not _for_good(error):
                 own.update(claimed_at=None)
                 continue
@@ -101,8 +103,10 @@ def _send(letter: Letter) -> None:
     ).send()
 
 
-def _for_good(error: smtplib.SMTPRecipientsRefused) -> bool:
+def _for_good(error: smtplib.SMTPRecipientsRefused | smtplib.SMTPDataError) -> bool:
     """Whether no later try can help; many servers turn a stranger away once (greylisting)."""
+    if isinstance(error, smtplib.SMTPDataError):
+        return error.smtp_code >= PERMANENT
     return all(code >= PERMANENT for code, _words in error.recipients.values())
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from django.db import transaction
+from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import generics
 from rest_framework.exceptions import NotFound
@@ -55,6 +57,13 @@ class LesionDetail(OwnLesions, generics.RetrieveUpdateDestroyAPIView[Lesion]):
 
     http_method_names = ("get", "head", "options", "patch", "delete")
     lookup_url_kwarg = "lesion_id"
+
+    def perform_update(self, serializer: BaseSerializer[Lesion]) -> None:
+        """Change the lesion as it is now; one that was deleted meanwhile does not come back."""
+        with transaction.atomic():
+            own = self.get_queryset().select_for_update()
+            serializer.instance = get_object_or_404(own, pk=self.kwargs[self.lookup_url_kwarg])
+            serializer.save()
 
     def perform_destroy(self, instance: Lesion) -> None:
         """Delete the lesion as the page does, with its traces; the analyses stay."""

@@ -150,10 +150,11 @@ class AnalysisHeatmap(AnalysesOfThePerson):
     @extend_schema(responses={(200, "image/png"): OpenApiTypes.BINARY, 401: PROBLEM, 404: PROBLEM})
     def get(self, request: Request, analysis_id: uuid.UUID) -> HttpResponse:  # noqa: ARG002
         """Draw the activation as a transparent picture in the photo's proportions."""
-        analysis = self.one(analysis_id)
+        analysis = get_object_or_404(self.get_queryset(), pk=analysis_id)
         result = analysis.result
         if result is None or result.heatmap is None or opinion_comes_first(self.person, analysis):
             raise NotFound
+        trace.opened(self.person, analysis)
         png = heatmap.render(result.heatmap, width=analysis.width, height=analysis.height)
         return HttpResponse(png, content_type="image/png")
 

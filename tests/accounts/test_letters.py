@@ -158,9 +158,10 @@ def test_a_worker_killed_before_the_mail_is_sent_loses_no_letter(
 
 
 class Smtp(socketserver.StreamRequestHandler):
-    """As much of a mail server as it takes to refuse a recipient."""
+    """As much of a mail server as it takes to refuse a recipient, or what is to be sent."""
 
     refusal = ""
+    at = b"RCPT"
 
     def handle(self) -> None:
         self._say("220 here")
@@ -169,15 +170,15 @@ class Smtp(socketserver.StreamRequestHandler):
             if word == b"QUIT":
                 self._say("221 bye")
                 return
-            self._say(self.refusal if word == b"RCPT" else "250 fine")
+            self._say(self.refusal if word == self.at else "250 fine")
 
     def _say(self, words: str) -> None:
         self.wfile.write(f"{words}\r\n".encode())
 
 
 @contextmanager
-def mail_server(refusal: str) -> Iterator[int]:
-    handler: Any = type("Refusing", (Smtp,), {"refusal": refusal})
+def mail_server(refusal: str, at: bytes = b"RCPT") -> Iterator[int]:
+    handler: Any = type("Refusing", (Smtp,), {"refusal": refusal, "at": at})
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -197,6 +198,22 @@ def test_what_the_mail_server_refuses_for_good_is_given_up_and_the_rest_waits(
         use_smtp(settings, port)
         assert letters.send_due() == 0
     assert Letter.objects.count() == left
+    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+    assert letters.send_due() == left
+
+
+@pytest.mark.parametrize(("refusal", "left"), [("554 looks like spam", 0), ("451 come again", 2)])
+def test_a_letter_whose_content_is_refused_does_not_hold_the_others_up(
+    settings: SettingsWrapper, monkeypatch: pytest.MonkeyPatch, refusal: str, left: int
+) -> None:
+    tried: list[int] = []
+    send = letters._send
+    monkeypatch.setattr(letters, "_send", lambda one: tried.append(one.pk) or send(one))
+    written = [letters.write(**HELLO).pk for _ in range(2)]
+    with mail_server(refusal, at=b"DATA") as port:
+        use_smtp(settings, port)
+        assert letters.send_due() == 0
+    assert tried == written
     settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
     assert letters.send_due() == left
 

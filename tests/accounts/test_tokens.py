@@ -176,6 +176,7 @@ def test_a_token_given_for_the_password_alone_ends_when_a_second_factor_is_set_u
     _token, secret = tokens.issue(alice)
     factor = TOTP.activate(alice, generate_totp_secret())
     assert not opens(secret)
+    alice.refresh_from_db()
     _token, later = tokens.issue(alice)
     RecoveryCodes.activate(alice)
     assert opens(later), "codes are no factor: nothing has changed"

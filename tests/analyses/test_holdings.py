@@ -160,3 +160,22 @@ def test_retention_deletes_what_is_older_and_nothing_without_a_setting(
     assert retention.apply() == 1
     assert list(Analysis.objects.all()) == [young]
     assert "results_past_retention" not in leftovers()
+
+
+@pytest.mark.parametrize(("longest", "left"), [(40.0, 0), (-1.0, 3)])
+def test_retention_works_a_backlog_off_while_it_has_the_time(
+    settings: pytest_django.fixtures.SettingsWrapper,
+    monkeypatch: pytest.MonkeyPatch,
+    longest: float,
+    left: int,
+) -> None:
+    alice = make_user("alice")
+    for _ in range(5):
+        make_ended(alice)
+    Analysis.objects.update(created_at=timezone.now() - timedelta(days=400))
+    settings.RETENTION_DAYS = 365
+    monkeypatch.setattr(retention, "BATCH", 2)
+    monkeypatch.setattr(retention, "LONGEST", longest)
+
+    assert retention.apply() == 5 - left
+    assert Analysis.objects.count() == left

@@ -12,7 +12,9 @@ from datetime import timedelta
 import pytest
 from allauth.mfa.models import Authenticator
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
@@ -173,6 +175,26 @@ def test_a_dermatologist_who_goes_has_the_sharings_locked_that_end_with_the_acco
         in statements[look(statements, TABLES[CareRelationship])].partition("WHERE")[2]
     )
     assert not CareRelationship.objects.exists()
+
+
+def test_the_administrations_form_locks_every_administrator_before_it_renames() -> None:
+    """It changes name, role and state at once; the role locks them all, and the name is traced."""
+    admin, person = make_admin(), make_user("dora")
+    client = Client()
+    client.force_login(admin)
+    path = reverse("admin:accounts_user_change", args=[person.pk])
+    with CaptureQueriesContext(connection) as sent:
+        answer = client.post(path, {"name": "D.", "role": person.role, "is_active": "on"})
+    assert answer.status_code == 302
+    person.refresh_from_db()
+    assert person.name == "D."
+    statements = [query["sql"] for query in sent.captured_queries]
+    every = next(
+        n
+        for n, sql in enumerate(statements)
+        if f'FROM "{TABLES[User]}"' in sql and '"role" = ' in sql.partition("WHERE")[2]
+    )
+    assert every < next(n for n, sql in enumerate(statements) if LAST in sql)
 
 
 def _first_lock(statements: list[str], table: str) -> int:

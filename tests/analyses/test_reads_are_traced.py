@@ -87,6 +87,13 @@ def test_a_heat_map_and_a_refused_answer_are_reads() -> None:
     assert reads(case.alice, case.bob) == [Action.READ] * 2
 
 
+def test_a_heat_map_that_is_withheld_is_no_read() -> None:
+    case = make_case()
+    path = reverse("api-analysis-heatmap", args=[case.analysis.pk])
+    assert signed_in(case.bob).get(path).status_code == 404  # an opinion comes first
+    assert reads(case.alice, case.bob) == []
+
+
 @pytest.mark.parametrize("page", ["analyses:list", "analyses:lesions"])
 @pytest.mark.parametrize("query", [{}, {"show": "melanoma"}, {"page": "7"}])
 def test_a_list_is_noted_also_where_it_is_empty(page: str, query: dict[str, str]) -> None:
