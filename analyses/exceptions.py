@@ -241,6 +241,23 @@ class TooManyPendingError(IntakeError):
         self.retry_after = retry_after
 
 
+class TooManyHeldError(IntakeError):
+    """As many photos kept for a human as one person may have: each takes room until answered."""
+
+    code = "too_many_held"
+
+    def __init__(self, *, limit: int, retry_after: int) -> None:
+        super().__init__(
+            _(
+                "%(limit)d of your photos are kept for a dermatologist, which is as many as one "
+                "person may have waiting. Send this one when some of them are answered, or see a "
+                "doctor and do not wait."
+            )
+            % {"limit": limit}
+        )
+        self.retry_after = retry_after
+
+
 class TooManyRefusedError(IntakeError):
     """As many files that were no use as one person may send in a while; this one was not read."""
 

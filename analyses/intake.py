@@ -22,6 +22,7 @@ from analyses.exceptions import (
     QuotaExceededError,
     StorageUnavailableError,
     TooLargeError,
+    TooManyHeldError,
     TooManyPendingError,
 )
 from analyses.formats import check_agreement, sniff
@@ -62,7 +63,7 @@ def submit(
     sha256 = hashlib.sha256(data).hexdigest()
     if idempotency_key and (earlier := _earlier(owner, idempotency_key, sha256)):
         return earlier
-    quota.check(owner)
+    quota.check(owner, held=bool(hold_kind))
     with refusals.metered(owner), decoding.one_at_a_time(owner.pk):
         check_agreement(
             sniff(data),
@@ -86,7 +87,7 @@ def submit(
     } | _left_to_a_human(hold_kind)
     try:
         return _store(decoded, fields)
-    except (IntegrityError, QuotaExceededError, TooManyPendingError):
+    except (IntegrityError, QuotaExceededError, TooManyHeldError, TooManyPendingError):
         # A double click: the other request with this key won between the look and the write.
         if idempotency_key and (earlier := _earlier(owner, idempotency_key, sha256)):
             return earlier
@@ -121,7 +122,7 @@ def _store(decoded: DecodedImage, fields: dict[str, Any]) -> Analysis:
 
 def _record(analysis_id: uuid.UUID, wrapped_key: bytes, fields: dict[str, Any]) -> Analysis:
     with transaction.atomic():
-        quota.take_place(fields["owner"])
+        quota.take_place(fields["owner"], held=bool(fields["hold_kind"]))
         # That locks the person's row, as a withdrawal does: one that came while the photo was
         # decoded is seen here.
         if not has_consented(fields["owner"]):

@@ -1,4 +1,4 @@
-"""How much one person may send: so many photos a day, and so many waiting at once.
+"""How much one person may send: so many photos a day, and so many waiting or kept at once.
 
 Whose photo is next is another question: see `analyses.turns`.
 """
@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from accounts import locks
 from accounts.audit.models import Action, AuditEvent
-from analyses.exceptions import QuotaExceededError, TooManyPendingError
+from analyses.exceptions import QuotaExceededError, TooManyHeldError, TooManyPendingError
 from analyses.models import Analysis
 
 if TYPE_CHECKING:
@@ -24,21 +24,27 @@ WINDOW: Final = timedelta(days=1)
 LOOK_AGAIN: Final = 60  # s
 
 
-def take_place(owner: User) -> None:
+def take_place(owner: User, *, held: bool = False) -> None:
     """Check again, with the person's uploads in a row; the caller's transaction takes the place.
 
     Two requests at one moment would each count without the other. Raises what `check` raises.
     """
     locks.keep(owner.pk)
-    check(owner)
+    check(owner, held=held)
 
 
-def check(owner: User) -> None:
-    """Refuse one photo more than allowed; a limit of 0 is none.
+def check(owner: User, *, held: bool = False) -> None:
+    """Refuse one photo more than allowed; a limit of 0 is none. `held`: it may be kept for a human.
 
     Uploads are counted in the trail: deleting an analysis gives nothing back. Raises
-    `QuotaExceededError`, `TooManyPendingError`.
+    `QuotaExceededError`, `TooManyPendingError`, `TooManyHeldError`.
     """
+    kept: int = settings.MAX_HELD_PER_USER if held else 0
+    if kept:
+        waiting = Analysis.objects.filter(owner=owner).exclude(hold_kind="")
+        # What is under way may be kept as well.
+        if waiting.filter(image_key__isnull=False).count() >= kept:
+            raise TooManyHeldError(limit=kept, retry_after=LOOK_AGAIN)
     pending: int = settings.MAX_PENDING_PER_USER
     if pending and Analysis.objects.filter(owner=owner).pending().count() >= pending:
         raise TooManyPendingError(limit=pending, retry_after=LOOK_AGAIN)

@@ -29,6 +29,7 @@ INTAKE_STATUS: Final[dict[str, int]] = {
     refused.DecoderUnavailableError.code: status.HTTP_503_SERVICE_UNAVAILABLE,
     refused.QuotaExceededError.code: status.HTTP_429_TOO_MANY_REQUESTS,
     refused.TooManyPendingError.code: status.HTTP_429_TOO_MANY_REQUESTS,
+    refused.TooManyHeldError.code: status.HTTP_429_TOO_MANY_REQUESTS,
     refused.TooManyRefusedError.code: status.HTTP_429_TOO_MANY_REQUESTS,
     refused.TooManyFilesError.code: status.HTTP_413_REQUEST_ENTITY_TOO_LARGE,
     refused.IdempotencyConflictError.code: status.HTTP_409_CONFLICT,

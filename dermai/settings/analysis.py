@@ -26,6 +26,8 @@ UPLOAD_MIN_SIDE = 96  # px, the short side
 # For one person; 0 is no limit.
 UPLOADS_PER_DAY: int = env.int("UPLOADS_PER_DAY", default=300)
 MAX_PENDING_PER_USER: int = env.int("MAX_PENDING_PER_USER", default=30)
+# Kept for a human, up to 75 MB each for `REVIEW_HOLD_DAYS`; those under way that may be count too.
+MAX_HELD_PER_USER: int = env.int("MAX_HELD_PER_USER", default=20)
 # Files that turned out to be no use, within ten minutes.
 REFUSALS_PER_USER: int = env.int("REFUSALS_PER_USER", default=20)
 # Tables taken along through the API: each reads everything and leaves a line in the trail.

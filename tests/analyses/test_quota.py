@@ -9,9 +9,9 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 from rest_framework.test import APIClient
 
-from analyses import lifecycle
-from analyses.exceptions import QuotaExceededError, TooManyPendingError
-from analyses.models import Analysis
+from analyses import erasure, lifecycle
+from analyses.exceptions import QuotaExceededError, TooManyHeldError, TooManyPendingError
+from analyses.models import Analysis, HoldKind
 from tests.factories import make_analysis, make_upload, make_user, make_verdict
 
 pytestmark = pytest.mark.django_db
@@ -59,8 +59,25 @@ def test_the_same_photo_sent_again_by_its_key_is_no_second_one(settings: Setting
     assert make_analysis(owner, idempotency_key="k") == first
 
 
+@pytest.mark.parametrize("kind", [HoldKind.HUMAN_ONLY, HoldKind.HUMAN_REQUESTED])
+def test_photos_kept_for_a_human_are_bounded_and_others_are_not(
+    settings: Settings, kind: HoldKind
+) -> None:
+    settings.MAX_HELD_PER_USER = 2
+    owner = make_user()
+    kept = [make_analysis(owner, hold_kind=kind) for _ in range(2)]
+    with pytest.raises(TooManyHeldError) as refusal:
+        make_analysis(owner, hold_kind=kind)
+    assert "2" in str(refusal.value)
+    assert refusal.value.retry_after
+    assert make_analysis(owner).pk
+    assert make_analysis(make_user(), hold_kind=kind).pk
+    erasure.delete_analysis(analysis_id=kept[0].pk, by=owner)
+    assert make_analysis(owner, hold_kind=kind).pk
+
+
 def test_zero_is_no_limit(settings: Settings) -> None:
-    settings.MAX_PENDING_PER_USER = settings.UPLOADS_PER_DAY = 0
+    settings.MAX_PENDING_PER_USER = settings.UPLOADS_PER_DAY = settings.MAX_HELD_PER_USER = 0
     owner = make_user()
     assert len({make_analysis(owner).pk for _ in range(3)}) == 3
 

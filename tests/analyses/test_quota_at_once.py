@@ -14,8 +14,13 @@ from django.db import connection
 from pytest_django.fixtures import Settings
 
 from analyses import images
-from analyses.exceptions import IntakeError, QuotaExceededError, TooManyPendingError
-from analyses.models import Analysis
+from analyses.exceptions import (
+    IntakeError,
+    QuotaExceededError,
+    TooManyHeldError,
+    TooManyPendingError,
+)
+from analyses.models import Analysis, HoldKind
 from tests.factories import make_analysis, make_user
 
 pytestmark = [
@@ -54,7 +59,11 @@ def at_once(send: Callable[[], Analysis]) -> list[Analysis | IntakeError]:
 
 @pytest.mark.parametrize(
     ("limit", "error"),
-    [("MAX_PENDING_PER_USER", TooManyPendingError), ("UPLOADS_PER_DAY", QuotaExceededError)],
+    [
+        ("MAX_PENDING_PER_USER", TooManyPendingError),
+        ("UPLOADS_PER_DAY", QuotaExceededError),
+        ("MAX_HELD_PER_USER", TooManyHeldError),
+    ],
 )
 @pytest.mark.usefixtures("_side_by_side")
 def test_the_last_place_is_taken_once(
@@ -62,7 +71,8 @@ def test_the_last_place_is_taken_once(
 ) -> None:
     setattr(settings, limit, 1)
     owner = make_user()
-    found = at_once(lambda: make_analysis(owner))
+    kind = HoldKind.HUMAN_REQUESTED if limit == "MAX_HELD_PER_USER" else HoldKind.NONE
+    found = at_once(lambda: make_analysis(owner, hold_kind=kind))
     (accepted,) = [one for one in found if isinstance(one, Analysis)]
     assert sum(isinstance(one, error) for one in found) == AT_ONCE - 1
     assert [analysis.pk for analysis in Analysis.objects.all()] == [accepted.pk]
