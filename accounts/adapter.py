@@ -46,7 +46,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # untyped li
         With it end the tokens: who knew the old password may have made one.
         """
         with transaction.atomic():
-            if not any(kept.is_active for kept in locks.keep(user.pk)):
+            if locks.keep_open(user) is None:
                 raise Http404
             user.set_password(password)
             user.save(update_fields=["password"])

@@ -27,6 +27,14 @@ def keep(*ids: UUID) -> list[User]:
     return keep_all(Q(pk__in=ids))
 
 
+def keep_open(user: User) -> User | None:
+    """Lock the account of `user`, as `keep` does; return it as it is now, None if closed or gone.
+
+    Much may have happened to it since `user` was read: a body may be on its way for long.
+    """
+    return next((kept for kept in keep(user.pk) if kept.is_active), None)
+
+
 def keep_all(which: Q) -> list[User]:
     """Lock the accounts that are `which`, as `keep` does."""
     return list(User.objects.select_for_update(no_key=True).filter(which).order_by("pk"))

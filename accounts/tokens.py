@@ -40,7 +40,8 @@ def issue(user: User) -> tuple[ApiToken, str]:
     """
     secret = PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
     with transaction.atomic():
-        if not any(kept.is_active and _same(kept, user) for kept in locks.keep(user.pk)):
+        kept = locks.keep_open(user)
+        if kept is None or any(getattr(kept, name) != getattr(user, name) for name in _DECISIVE):
             raise ChangedMeanwhileError
         token = ApiToken.objects.create(
             user=user,
@@ -55,10 +56,6 @@ def issue(user: User) -> tuple[ApiToken, str]:
             object_id=str(token.pk),
         )
     return token, secret
-
-
-def _same(one: User, other: User) -> bool:
-    return all(getattr(one, name) == getattr(other, name) for name in _DECISIVE)
 
 
 def find(secret: str) -> ApiToken | None:

@@ -31,8 +31,7 @@ def profile(request: HttpRequest) -> HttpResponse:
     form = ProfileForm(request.POST or None, instance=user)
     if request.method == "POST" and form.is_valid():
         with transaction.atomic():
-            # Much may have happened to the account while the form was on its way.
-            if not any(kept.is_active for kept in locks.keep(user.pk)):
+            if locks.keep_open(user) is None:
                 raise Http404
             user.save(update_fields=list(form.fields))
             if "name" in form.changed_data:

@@ -5,9 +5,13 @@ Every message says what was wrong, the limit, and the remedy, in the language of
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise as StrPromise
 
 MEGABYTE = 1024 * 1024
 MEGAPIXEL = 1_000_000
@@ -209,69 +213,55 @@ class DecoderUnavailableError(IntakeError):
         )
 
 
-class QuotaExceededError(IntakeError):
+class LimitReachedError(IntakeError):
+    """As many of something as one person may send or have for now: `words` say of what."""
+
+    words: ClassVar[StrPromise]  # with %(limit)d
+
+    def __init__(self, *, limit: int, retry_after: int) -> None:
+        super().__init__(self.words % {"limit": limit})
+        self.retry_after = retry_after
+
+
+class QuotaExceededError(LimitReachedError):
     """As many photos today as one person may send."""
 
     code = "quota_exceeded"
-
-    def __init__(self, *, limit: int, retry_after: int) -> None:
-        super().__init__(
-            _(
-                "You have sent %(limit)d photos within a day, which is as many as one person may. "
-                "Try again tomorrow; if a mole worries you, see a doctor and do not wait."
-            )
-            % {"limit": limit}
-        )
-        self.retry_after = retry_after
+    words = gettext_lazy(
+        "You have sent %(limit)d photos within a day, which is as many as one person may. "
+        "Try again tomorrow; if a mole worries you, see a doctor and do not wait."
+    )
 
 
-class TooManyPendingError(IntakeError):
+class TooManyPendingError(LimitReachedError):
     """As many photos waiting as one person may have, so that others get their turn."""
 
     code = "too_many_pending"
-
-    def __init__(self, *, limit: int, retry_after: int) -> None:
-        super().__init__(
-            _(
-                "%(limit)d of your photos are still being analysed, which is as many as one person "
-                "may have waiting. Send this one when some of them are finished."
-            )
-            % {"limit": limit}
-        )
-        self.retry_after = retry_after
+    words = gettext_lazy(
+        "%(limit)d of your photos are still being analysed, which is as many as one person "
+        "may have waiting. Send this one when some of them are finished."
+    )
 
 
-class TooManyHeldError(IntakeError):
+class TooManyHeldError(LimitReachedError):
     """As many photos kept for a human as one person may have: each takes room until answered."""
 
     code = "too_many_held"
-
-    def __init__(self, *, limit: int, retry_after: int) -> None:
-        super().__init__(
-            _(
-                "%(limit)d of your photos are kept for a dermatologist, which is as many as one "
-                "person may have waiting. Send this one when some of them are answered, or see a "
-                "doctor and do not wait."
-            )
-            % {"limit": limit}
-        )
-        self.retry_after = retry_after
+    words = gettext_lazy(
+        "%(limit)d of your photos are kept for a dermatologist, which is as many as one "
+        "person may have waiting. Send this one when some of them are answered, or see a "
+        "doctor and do not wait."
+    )
 
 
-class TooManyRefusedError(IntakeError):
+class TooManyRefusedError(LimitReachedError):
     """As many files that were no use as one person may send in a while; this one was not read."""
 
     code = "too_many_refused"
-
-    def __init__(self, *, limit: int, retry_after: int) -> None:
-        super().__init__(
-            _(
-                "%(limit)d of your files could not be used within ten minutes, so this one was not "
-                "looked at. Wait ten minutes, then send photos as the camera saved them."
-            )
-            % {"limit": limit}
-        )
-        self.retry_after = retry_after
+    words = gettext_lazy(
+        "%(limit)d of your files could not be used within ten minutes, so this one was not "
+        "looked at. Wait ten minutes, then send photos as the camera saved them."
+    )
 
 
 class TooManyFilesError(IntakeError):

@@ -19,11 +19,9 @@ from analyses.exceptions import (
     ConsentMissingError,
     IdempotencyConflictError,
     IdempotencyKeyTooLongError,
-    QuotaExceededError,
+    LimitReachedError,
     StorageUnavailableError,
     TooLargeError,
-    TooManyHeldError,
-    TooManyPendingError,
 )
 from analyses.formats import check_agreement, sniff
 from analyses.models import Analysis, HoldKind, Status
@@ -87,7 +85,7 @@ def submit(
     } | _left_to_a_human(hold_kind)
     try:
         return _store(decoded, fields)
-    except (IntegrityError, QuotaExceededError, TooManyHeldError, TooManyPendingError):
+    except (IntegrityError, LimitReachedError):
         # A double click: the other request with this key won between the look and the write.
         if idempotency_key and (earlier := _earlier(owner, idempotency_key, sha256)):
             return earlier

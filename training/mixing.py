@@ -38,9 +38,8 @@ def mix(
     >>> target[0].tolist()
     [[0.625, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.375]]
     """
-    ways = [way for way, alpha in ((_blend, how.mixup), (_paste, how.cutmix)) if alpha > 0]
-    way = ways[int(rng.integers(len(ways)))]
-    alpha = how.mixup if way is _blend else how.cutmix
+    ways = [(way, alpha) for way, alpha in ((_blend, how.mixup), (_paste, how.cutmix)) if alpha]
+    way, alpha = ways[int(rng.integers(len(ways)))]
     mixed, own = way(x, float(rng.beta(alpha, alpha)), rng)
     both = torch.stack([allowed * own, allowed.flip(0) * (1 - own)], 1)
     return mixed, both.float()

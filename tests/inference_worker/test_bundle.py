@@ -123,7 +123,10 @@ def test_weights_are_stored_in_half_precision_and_run_in_single(tmp_path: Path) 
     )
 
 
-def test_weights_may_be_stored_as_integers_and_run_in_single(tmp_path: Path) -> None:
+def test_weights_may_be_stored_as_integers_and_run_in_single(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "SMALL", 1)  # all layers of so small a network are small
     described = write(tmp_path)
     original = tiny.member(0).state_dict()
     half = (tmp_path / "member-0.safetensors").stat().st_size
@@ -131,8 +134,7 @@ def test_weights_may_be_stored_as_integers_and_run_in_single(tmp_path: Path) -> 
 
     restored = bundle.load(tmp_path).members[0].state_dict()
 
-    # Most of so small a network are small layers, which stay in half precision.
-    assert (tmp_path / "member-0.safetensors").stat().st_size < 0.9 * half
+    assert (tmp_path / "member-0.safetensors").stat().st_size < 0.75 * half
     for name, tensor in original.items():
         if tensor.dtype.is_floating_point:
             assert restored[name].dtype is torch.float32

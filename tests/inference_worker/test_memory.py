@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PAGES = 64
-only_linux_tells = pytest.mark.skipif(
-    not sys.platform.startswith("linux"), reason="what is resident is read from /proc"
-)
 
 
 def resident(path: Path) -> int:
@@ -50,7 +47,6 @@ def mapped(written: Path) -> Iterator[mmap.mmap]:
         yield kept
 
 
-@only_linux_tells
 def test_what_is_given_back_is_read_from_the_file_again(written: Path, mapped: mmap.mmap) -> None:
     assert resident(written) == PAGES * mmap.PAGESIZE // 1024
 
@@ -60,7 +56,6 @@ def test_what_is_given_back_is_read_from_the_file_again(written: Path, mapped: m
     assert mapped[:] == written.read_bytes()
 
 
-@only_linux_tells
 def test_other_files_stay(written: Path, mapped: mmap.mmap) -> None:
     memory.give_back_mapped(written.with_name("another"))
 
@@ -68,7 +63,6 @@ def test_other_files_stay(written: Path, mapped: mmap.mmap) -> None:
     assert mapped[255] == 255
 
 
-@only_linux_tells
 def test_what_could_be_written_to_keeps_what_was_written(written: Path) -> None:
     with written.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY) as copy:
         copy[0] = 99
@@ -85,7 +79,6 @@ def test_elsewhere_nothing_happens(written: Path, monkeypatch: pytest.MonkeyPatc
     memory.give_back_mapped(written)
 
 
-@only_linux_tells
 def test_a_compiled_network_leaves_its_weights_file_and_answers_as_before(tmp_path: Path) -> None:
     bundle = load(tiny.write(tmp_path / "bundle", members=1))
     fresh = openvino_cache.networks(bundle, None)["member-0"]
