@@ -25,10 +25,11 @@ from accounts import failures, locks, tokens
 from accounts.audit.chain import record
 from accounts.audit.models import Action
 from accounts.models import Role, User
-from accounts.oidc.adapter import is_linked
+from accounts.oidc.adapter import ASKED_KEY, is_linked
 from accounts.post import letters
 
 if TYPE_CHECKING:
+    from allauth.socialaccount.models import SocialLogin
     from django.http import HttpRequest, HttpResponse
 
 
@@ -89,14 +90,16 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # untyped li
     def is_reauthentication_required(self, *, app: str, **kwargs: Any) -> bool:
         """Ask for the password again only where it was not given just now, at sign-in.
 
+        A hospital's sign-in is as fresh as it says itself: it may not have asked the person at all.
         Whom the hospital alone can ask, allauth would not ask: those are sent there from here.
         """
         del app, kwargs
         request = allauth_context.request
-        given = get_authentication_records(request, request.user)
         limit = time.time() - app_settings.REAUTHENTICATION_TIMEOUT
-        if any(record["at"] > limit for record in given):
-            return False
+        asked_there = request.session.get(ASKED_KEY, 0) > limit
+        for given in get_authentication_records(request, request.user):
+            if given["at"] > limit and (asked_there or given["method"] != "socialaccount"):
+                return False
         methods = self.get_reauthentication_methods(request.user)
         if [method["id"] for method in methods] == ["hospital"]:
             raise ReauthenticationRequired
@@ -112,6 +115,9 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # untyped li
 
     def post_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponse:
         """Show the pages in the person's language from now on."""
+        from_hospital: SocialLogin | None = (kwargs["signal_kwargs"] or {}).get("sociallogin")
+        if from_hospital is not None:
+            request.session[ASKED_KEY] = from_hospital.state.get(ASKED_KEY, 0)
         response: HttpResponse = super().post_login(request, user, **kwargs)
         remember_language(response, user)
         return response

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -43,6 +44,7 @@ PASSED_ON: Final[dict[str, type[refused.IntakeError]]] = {
 }
 MAX_ANSWER: Final = 4096  # bytes, without the pixels
 CHANNELS: Final = 3
+AT_ONCE: Final = 3  # photos of one person in each web process: one is decoded, the others wait
 BUSY: Final = 3  # on a busy machine, time passes so many times as fast as the process may use it
 # What the server needs of the environment: where to look for libraries, and one thread.
 PASSED_VARIABLES: Final = ("LD_LIBRARY_PATH", "PATH", "PYTHONDONTWRITEBYTECODE")
@@ -72,21 +74,32 @@ def decode(data: bytes) -> DecodedImage:
 def one_at_a_time(person: Hashable) -> Iterator[None]:
     """Let `person` decode, in this process, only after what they sent before.
 
-    So nobody takes all the places that there are. Raises `DecoderUnavailableError` when the wait
+    So nobody takes all the places that there are, nor, with what waits, all the server's threads:
+    raises `TooManyAtOnceError` for more than `AT_ONCE`, and `DecoderUnavailableError` when the wait
     takes longer than one picture may.
     """
     with _someone_is_done:
-        if not _someone_is_done.wait_for(
-            lambda: person not in _at_it, timeout=settings.DECODE_TIME_LIMIT
-        ):
-            raise refused.DecoderUnavailableError
-        _at_it.add(person)
+        if _sent[person] >= AT_ONCE:
+            raise refused.TooManyAtOnceError(limit=AT_ONCE, retry_after=settings.DECODE_TIME_LIMIT)
+        _sent[person] += 1
     try:
-        yield
+        with _someone_is_done:
+            if not _someone_is_done.wait_for(
+                lambda: person not in _at_it, timeout=settings.DECODE_TIME_LIMIT
+            ):
+                raise refused.DecoderUnavailableError
+            _at_it.add(person)
+        try:
+            yield
+        finally:
+            with _someone_is_done:
+                _at_it.remove(person)
+                _someone_is_done.notify_all()
     finally:
         with _someone_is_done:
-            _at_it.remove(person)
-            _someone_is_done.notify_all()
+            _sent[person] -= 1
+            if not _sent[person]:
+                del _sent[person]
 
 
 def _decode(data: bytes, *, limit: int) -> DecodedImage:
@@ -215,4 +228,5 @@ class _Server:
 _server = _Server()
 _slots = threading.BoundedSemaphore(settings.DECODE_PARALLEL)
 _at_it: set[Hashable] = set()
+_sent: Counter[Hashable] = Counter()  # what is decoded and what waits
 _someone_is_done = threading.Condition()

@@ -254,6 +254,16 @@ class TooManyHeldError(LimitReachedError):
     )
 
 
+class TooManyAtOnceError(LimitReachedError):
+    """As many photos under way at the same moment as one person may send; this one was not read."""
+
+    code = "too_many_at_once"
+    words = gettext_lazy(
+        "%(limit)d of your photos are being received at this moment, which is as many as one "
+        "person may send at once. Send this one when they have been taken."
+    )
+
+
 class TooManyRefusedError(LimitReachedError):
     """As many files that were no use as one person may send in a while; this one was not read."""
 
@@ -262,6 +272,21 @@ class TooManyRefusedError(LimitReachedError):
         "%(limit)d of your files could not be used within ten minutes, so this one was not "
         "looked at. Wait ten minutes, then send photos as the camera saved them."
     )
+
+
+class TooManyLesionsError(IntakeError):
+    """As many lesions as one person may follow."""
+
+    code = "too_many_lesions"
+
+    def __init__(self, *, limit: int) -> None:
+        super().__init__(
+            _(
+                "You follow %(limit)d moles or marks, which is as many as one person may. "
+                "Delete one that you no longer follow, or send the photo without a name for it."
+            )
+            % {"limit": limit}
+        )
 
 
 class TooManyFilesError(IntakeError):

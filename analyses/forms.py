@@ -8,7 +8,8 @@ from django import forms
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
-from analyses import wording
+from analyses import quota, wording
+from analyses.exceptions import TooManyLesionsError
 from analyses.models import BodySite, HoldKind, Lesion
 from inference_worker.verdict import ImageType
 
@@ -115,9 +116,18 @@ class UploadForm(forms.Form):
         data["files"] = [*(data.get("image") or []), *([camera] if camera is not None else [])]
         if not data["files"]:
             self.add_error("image", _("Choose a photo to send."))
-        if data.get("lesion") == NEW_LESION and not (data.get("new_lesion") or "").strip():
-            self.add_error("new_lesion", _("Give the new one a name, or choose another answer."))
+        if data.get("lesion") == NEW_LESION:
+            self._check_new(str(data.get("new_lesion") or "").strip())
         return data
+
+    def _check_new(self, name: str) -> None:
+        if not name:
+            self.add_error("new_lesion", _("Give the new one a name, or choose another answer."))
+        elif not Lesion.objects.filter(owner=self.owner, name=name).exists():
+            try:
+                quota.check_lesions(self.owner)
+            except TooManyLesionsError as error:
+                self.add_error("new_lesion", error.message)
 
     def existing_lesion(self) -> Lesion | None:
         """Return the person's lesion that was chosen, None for none or a new one."""

@@ -14,6 +14,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from accounts.consent import has_consented
+from accounts.locks import keep
 from analyses import decoding, images, locks, queue, quota, refusals, storage, trace
 from analyses.exceptions import (
     ConsentMissingError,
@@ -24,13 +25,12 @@ from analyses.exceptions import (
     TooLargeError,
 )
 from analyses.formats import check_agreement, sniff
-from analyses.models import Analysis, HoldKind, Status
+from analyses.models import Analysis, HoldKind, Lesion, Status
 from inference_worker.verdict import ImageType
 
 if TYPE_CHECKING:
     from accounts.models import User
     from analyses.imaging import DecodedImage
-    from analyses.models import Lesion
 
 MAX_IDEMPOTENCY_KEY: Final = 80
 logger = logging.getLogger(__name__)
@@ -90,6 +90,20 @@ def submit(
         if idempotency_key and (earlier := _earlier(owner, idempotency_key, sha256)):
             return earlier
         raise
+
+
+def follow(*, owner: User, name: str, body_site: str) -> Lesion:
+    """Return the lesion that `owner` calls `name`; where there is none, begin one.
+
+    Raises `TooManyLesionsError`.
+    """
+    with transaction.atomic():
+        keep(owner.pk)
+        own = Lesion.objects.filter(owner=owner)
+        if (known := own.filter(name=name).first()) is not None:
+            return known
+        quota.check_lesions(owner)
+        return own.create(owner=owner, name=name, body_site=body_site)
 
 
 def _left_to_a_human(hold_kind: str) -> dict[str, Any]:

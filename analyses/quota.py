@@ -1,4 +1,4 @@
-"""How much one person may send: so many photos a day, and so many waiting or kept at once.
+"""How much one person may send: so many photos a day, so many waiting or kept, so many lesions.
 
 Whose photo is next is another question: see `analyses.turns`.
 """
@@ -14,8 +14,13 @@ from django.utils import timezone
 
 from accounts import locks
 from accounts.audit.models import Action, AuditEvent
-from analyses.exceptions import QuotaExceededError, TooManyHeldError, TooManyPendingError
-from analyses.models import Analysis
+from analyses.exceptions import (
+    QuotaExceededError,
+    TooManyHeldError,
+    TooManyLesionsError,
+    TooManyPendingError,
+)
+from analyses.models import Analysis, Lesion
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -59,3 +64,13 @@ def check(owner: User, *, held: bool = False) -> None:
     if oldest_that_counts is not None:
         wait = math.ceil((oldest_that_counts + WINDOW - now).total_seconds())
         raise QuotaExceededError(limit=daily, retry_after=max(wait, 1))
+
+
+def check_lesions(owner: User) -> None:
+    """Refuse one lesion more than a person may follow; 0 is no limit. Raises `TooManyLesionsError`.
+
+    To hold among requests at one moment, call it after `locks.keep`.
+    """
+    most: int = settings.LESIONS_PER_USER
+    if most and Lesion.objects.filter(owner=owner).count() >= most:
+        raise TooManyLesionsError(limit=most)

@@ -15,7 +15,11 @@ from django.conf import settings
 from django.core.cache import caches
 from redis.exceptions import RedisError
 
-from analyses.exceptions import DecoderUnavailableError, TooManyRefusedError
+from analyses.exceptions import (
+    DecoderUnavailableError,
+    TooManyAtOnceError,
+    TooManyRefusedError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +49,7 @@ def metered(owner: User) -> Iterator[None]:
         raise TooManyRefusedError(limit=limit, retry_after=math.ceil(WINDOW - now % WINDOW))
     try:
         yield
-    except DecoderUnavailableError:
+    except (DecoderUnavailableError, TooManyAtOnceError):
         _forgive(key)  # that was not the file's fault
         raise
     else:

@@ -29,8 +29,6 @@ def trail(request: HttpRequest) -> HttpResponse:
     form = TrailFilterForm(request.GET)
     found = reading.search(**form.cleaned_data) if form.is_valid() else AuditEvent.objects.none()
     page = Paginator(found, PAGE_SIZE).get_page(request.GET.get("page"))
-    query = request.GET.copy()
-    query.pop("page", None)
     return render(
         request,
         "accounts/audit/trail.html",
@@ -38,7 +36,6 @@ def trail(request: HttpRequest) -> HttpResponse:
             "form": form,
             "page": page,
             "lines": reading.lines(page.object_list),
-            "query": query.urlencode(),
         },
         status=HTTPStatus.OK if form.is_valid() else HTTPStatus.BAD_REQUEST,
     )

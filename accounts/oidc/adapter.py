@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 PROVIDER: Final = "hospital"
 CLOCKS: Final = 60  # s, they differ
+ASKED_KEY: Final = "hospital_asked_at"  # s since 1970, as the hospital says; 0: it does not
 MAX_NAME: Final = 120
 logger = logging.getLogger(__name__)
 
@@ -175,9 +176,10 @@ def _require_answer(request: HttpRequest, sociallogin: SocialLogin) -> None:
         str(claims.get("nonce")), str(asked.get("nonce"))
     ):
         _stop(request, words, why="the answer is to another question")
-    since = asked.get("fresh_since")
-    if since is not None and _seconds(claims.get("auth_time")) < since - CLOCKS:
+    since, at = asked.get("fresh_since"), _seconds(claims.get("auth_time"))
+    if since is not None and at < since - CLOCKS:
         _stop(request, words, why="not a fresh sign-in")
+    sociallogin.state[ASKED_KEY] = at  # there it outlives the consent page and the second factor
 
 
 def _seconds(claim: object) -> float:

@@ -2,55 +2,98 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
+from django.conf import settings
 from django.db import transaction
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import generics
 from rest_framework.exceptions import NotFound
+from rest_framework.permissions import SAFE_METHODS
+from rest_framework.throttling import UserRateThrottle
 
-from analyses import erasure
+from accounts import locks
+from analyses import erasure, quota
 from analyses.api.requests import LesionSerializer
 from analyses.api.views import PROBLEM, no_store
 from analyses.models import Lesion
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rest_framework.request import Request
     from rest_framework.serializers import BaseSerializer
+    from rest_framework.views import APIView
 
     from accounts.models import User
     from analyses.models.lesion import LesionQuerySet
+
+
+class LesionThrottle(UserRateThrottle):
+    """So many changes an hour for each person, `LESION_CHANGES_PER_HOUR`; reading is free."""
+
+    scope = "lesions"
+
+    def get_rate(self) -> str | None:
+        """Return the rate in the library's words; None is no limit."""
+        most: int = settings.LESION_CHANGES_PER_HOUR
+        return f"{most}/hour" if most else None
+
+    def allow_request(self, request: Request, view: APIView) -> bool:
+        """Count what changes something."""
+        return request.method in SAFE_METHODS or super().allow_request(request, view)
 
 
 class OwnLesions(generics.GenericAPIView[Lesion]):
     """One's own lesions: what others share is read through its analyses."""
 
     serializer_class = LesionSerializer
+    throttle_classes = (LesionThrottle,)
     queryset = Lesion.objects.none()
 
     def get_queryset(self) -> LesionQuerySet:
         """Return those of the person who asks."""
         return Lesion.objects.filter(owner=cast("User", self.request.user))
 
+    @contextmanager
+    def in_a_row(self, serializer: BaseSerializer[Lesion]) -> Iterator[User]:
+        """Keep who asks for the body, and check what was posted as things are by then.
+
+        Of two requests at one moment, each found the name free.
+        """
+        owner = cast("User", self.request.user)
+        with transaction.atomic():
+            locks.keep(owner.pk)
+            serializer.run_validation(serializer.initial_data)
+            yield owner
+
 
 @no_store
 @extend_schema_view(
     get=extend_schema(responses={200: LesionSerializer(many=True), 401: PROBLEM}),
-    post=extend_schema(responses={201: LesionSerializer, 400: PROBLEM, 401: PROBLEM}),
+    post=extend_schema(
+        responses={201: LesionSerializer, 400: PROBLEM, 401: PROBLEM, 409: PROBLEM, 429: PROBLEM}
+    ),
 )
 class LesionList(OwnLesions, generics.ListCreateAPIView[Lesion]):
     """List one's lesions, or begin to follow one."""
 
     def perform_create(self, serializer: BaseSerializer[Lesion]) -> None:
         """Make who asks the owner, whatever was posted."""
-        serializer.save(owner=self.request.user)
+        with self.in_a_row(serializer) as owner:
+            quota.check_lesions(owner)
+            serializer.save(owner=owner)
 
 
 @no_store
 @extend_schema_view(
     get=extend_schema(responses={200: LesionSerializer, 404: PROBLEM}),
-    patch=extend_schema(responses={200: LesionSerializer, 400: PROBLEM, 404: PROBLEM}),
-    delete=extend_schema(responses={204: None, 404: PROBLEM}),
+    patch=extend_schema(
+        responses={200: LesionSerializer, 400: PROBLEM, 404: PROBLEM, 429: PROBLEM}
+    ),
+    delete=extend_schema(responses={204: None, 404: PROBLEM, 429: PROBLEM}),
 )
 class LesionDetail(OwnLesions, generics.RetrieveUpdateDestroyAPIView[Lesion]):
     """Read, rename or forget a lesion. Its analyses stay, without it."""
@@ -60,7 +103,7 @@ class LesionDetail(OwnLesions, generics.RetrieveUpdateDestroyAPIView[Lesion]):
 
     def perform_update(self, serializer: BaseSerializer[Lesion]) -> None:
         """Change the lesion as it is now; one that was deleted meanwhile does not come back."""
-        with transaction.atomic():
+        with self.in_a_row(serializer):
             own = self.get_queryset().select_for_update()
             serializer.instance = get_object_or_404(own, pk=self.kwargs[self.lookup_url_kwarg])
             serializer.save()

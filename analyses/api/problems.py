@@ -30,8 +30,10 @@ INTAKE_STATUS: Final[dict[str, int]] = {
     refused.QuotaExceededError.code: status.HTTP_429_TOO_MANY_REQUESTS,
     refused.TooManyPendingError.code: status.HTTP_429_TOO_MANY_REQUESTS,
     refused.TooManyHeldError.code: status.HTTP_429_TOO_MANY_REQUESTS,
+    refused.TooManyAtOnceError.code: status.HTTP_429_TOO_MANY_REQUESTS,
     refused.TooManyRefusedError.code: status.HTTP_429_TOO_MANY_REQUESTS,
     refused.TooManyFilesError.code: status.HTTP_413_REQUEST_ENTITY_TOO_LARGE,
+    refused.TooManyLesionsError.code: status.HTTP_409_CONFLICT,
     refused.IdempotencyConflictError.code: status.HTTP_409_CONFLICT,
     refused.IdempotencyKeyTooLongError.code: status.HTTP_400_BAD_REQUEST,
 }

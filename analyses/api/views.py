@@ -22,12 +22,14 @@ from analyses import export, heatmap, trace
 from analyses.api.problems import ProblemSerializer
 from analyses.api.requests import HOLD_WORDING_VERSION, FilterSerializer, SubmissionSerializer
 from analyses.api.serializers import AnalysisSerializer
+from analyses.history import Filters
 from analyses.intake import submit
-from analyses.models import Analysis
+from analyses.models import Analysis, Lesion
 from analyses.reviews import opinion_comes_first, withheld_from
 
 if TYPE_CHECKING:
     import uuid
+    from collections.abc import Iterable
 
     from rest_framework.request import Request
 
@@ -129,8 +131,21 @@ class AnalysisList(AnalysesOfThePerson):
             # A filter must not tell what the model said where the reader's opinion comes first.
             found = found.exclude(pk__in=withheld_from(self.person))
         page = cast("list[Analysis]", self.paginate_queryset(found))
-        trace.listed(self.person, [analysis.owner_id for analysis in page])
+        trace.listed(self.person, self._told_of(filters, page))
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
+
+    def _told_of(self, filters: Filters, page: list[Analysis]) -> Iterable[uuid.UUID]:
+        """Return of whose records the list tells something.
+
+        That there is nothing of a kind is an answer, too: of one person where a lesion was asked
+        for, else of everybody whose record was looked through.
+        """
+        if filters.lesion is not None:
+            asked = Lesion.objects.visible_to(self.person).filter(pk=filters.lesion)
+            return asked.values_list("owner_id", flat=True)
+        if filters != Filters():
+            return self.get_queryset().order_by().values_list("owner_id", flat=True).distinct()
+        return [analysis.owner_id for analysis in page]
 
 
 @no_store

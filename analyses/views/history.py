@@ -68,8 +68,6 @@ def history(request: HttpRequest) -> HttpResponse:
             "density_query": _query(
                 request.GET, density="" if compact else "compact", page=str(page.number)
             ),
-            "earlier_query": _query(request.GET, page=str(page.number - 1)),
-            "later_query": _query(request.GET, page=str(page.number + 1)),
         },
     )
 

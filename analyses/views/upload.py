@@ -18,7 +18,7 @@ from django.utils.translation import ngettext
 from accounts.consent import has_consented
 from analyses import intake, wording
 from analyses.answers import human_help
-from analyses.exceptions import MEGABYTE, IntakeError
+from analyses.exceptions import MEGABYTE, IntakeError, TooManyLesionsError
 from analyses.forms import NEW_LESION, UploadForm
 from analyses.models import Analysis, HoldKind, Lesion
 from analyses.views.access import clinical, person
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A file that was not taken: its name as the person knows it, and why."""
+    """A file or name that was not taken, as the person knows it, and why."""
 
     name: str
     error: IntakeError
@@ -62,8 +62,14 @@ def _take(request: HttpRequest, owner: User, *, by_script: bool) -> HttpResponse
             return _refusal(" ".join(str(e) for found in form.errors.values() for e in found))
         return _page(request, form, status=HTTPStatus.UNPROCESSABLE_ENTITY)
     accepted, refused = _submit_all(owner, form)
+    if accepted:
+        for bad in refused:
+            messages.error(
+                request,
+                _("%(name)s was not taken. %(why)s") % {"name": bad.name, "why": bad.error.message},
+            )
     if by_script:
-        if refused:
+        if not accepted:
             error = refused[0].error
             return _with_wait(_refusal(error.message, code=error.code), refused)
         analysis = accepted[0]
@@ -99,26 +105,22 @@ def _submit_all(owner: User, form: UploadForm) -> tuple[list[Analysis], list[Ref
     name = form.new_lesion_name()
     if accepted and name:
         # Only now: a refused photo must not leave an empty lesion behind.
-        new, _created = Lesion.objects.get_or_create(
-            owner=owner, name=name, defaults={"body_site": data["body_site"]}
-        )
-        ids = [analysis.pk for analysis in accepted]
-        Analysis.objects.filter(pk__in=ids, owner=owner).update(lesion=new)
+        try:
+            new = intake.follow(owner=owner, name=name, body_site=data["body_site"])
+        except TooManyLesionsError as error:  # another request took the last place meanwhile
+            refused.append(Refused(name, error))
+        else:
+            ids = [analysis.pk for analysis in accepted]
+            Analysis.objects.filter(pk__in=ids, owner=owner).update(lesion=new)
     return accepted, refused
 
 
 def _answer(
     request: HttpRequest, form: UploadForm, accepted: list[Analysis], refused: list[Refused]
 ) -> HttpResponse:
-    for bad in refused:
-        if accepted:
-            messages.error(
-                request,
-                _("%(name)s was not taken. %(why)s") % {"name": bad.name, "why": bad.error.message},
-            )
-        else:
-            form.add_error("image", f"{bad.name}: {bad.error.message}")
     if not accepted:
+        for bad in refused:
+            form.add_error("image", f"{bad.name}: {bad.error.message}")
         page = _page(request, form, status=HTTPStatus.UNPROCESSABLE_ENTITY)
         return _with_wait(page, refused)
     if len(accepted) == 1:

@@ -30,6 +30,9 @@ MAX_PENDING_PER_USER: int = env.int("MAX_PENDING_PER_USER", default=30)
 MAX_HELD_PER_USER: int = env.int("MAX_HELD_PER_USER", default=20)
 # Files that turned out to be no use, within ten minutes.
 REFUSALS_PER_USER: int = env.int("REFUSALS_PER_USER", default=20)
+# Lesions that one person follows, and how often an hour they may change them through the API.
+LESIONS_PER_USER: int = env.int("LESIONS_PER_USER", default=300)
+LESION_CHANGES_PER_HOUR: int = env.int("LESION_CHANGES_PER_HOUR", default=300)
 # Tables taken along through the API: each reads everything and leaves a line in the trail.
 EXPORTS_PER_HOUR: int = env.int("EXPORTS_PER_HOUR", default=20)
 # Decoding happens in a process of its own with these limits, so many at once for each web process,

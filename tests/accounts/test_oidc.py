@@ -18,6 +18,7 @@ from accounts.models import Consent, Role, User
 from accounts.people import create_account, set_active
 from tests.accounts.through_hospital import (
     CALLBACK,
+    LINK,
     LOGIN,
     SIGN_IN,
     come_back,
@@ -27,7 +28,7 @@ from tests.accounts.through_hospital import (
     was_refused,
     who,
 )
-from tests.factories import make_user
+from tests.factories import PASSWORD, make_user
 from tests.oidc_provider import ALICE, Provider
 
 if TYPE_CHECKING:
@@ -194,6 +195,47 @@ def test_a_provider_that_only_says_who_is_signed_in_there_is_not_enough(
     answer = come_back(client, client.post(AGAIN, {"next": ERASE}))
     assert answer["Location"] == LOGIN
     assert client.get(ERASE)["Location"].startswith(AGAIN)
+
+
+@pytest.mark.parametrize("auth_time", [None, 3600])
+def test_who_was_not_asked_there_just_now_is_asked_before_what_matters(
+    client: Client, hospital: Provider, auth_time: int | None
+) -> None:
+    """A browser that is signed in at the hospital passes through it without a question."""
+    create_account(email=ALICE["email"], role=Role.PATIENT, by=None)
+    hospital.person["auth_time"] = auth_time and int(time.time()) - auth_time
+    sign_in(client)
+    assert client.get("/dashboard/").status_code == 200
+    assert client.get(ERASE)["Location"].startswith(AGAIN)
+    del hospital.person["auth_time"]  # it asks now
+    come_back(client, client.post(AGAIN, {"next": ERASE}))
+    assert client.get(ERASE).status_code == 200
+
+
+def test_another_person_who_is_asked_there_does_not_refresh_this_session(
+    client: Client, hospital: Provider
+) -> None:
+    create_account(email=ALICE["email"], role=Role.PATIENT, by=None)
+    hospital.person["auth_time"] = int(time.time()) - 3600
+    sign_in(client)
+    del hospital.person["auth_time"]
+    hospital.person |= {"sub": "mallory", "email": "mallory@hospital.example"}
+    come_back(client, client.post(AGAIN, {"next": ERASE}))
+    assert client.get(ERASE)["Location"].startswith(AGAIN)
+
+
+def test_a_password_given_here_counts_whatever_the_hospital_says(
+    client: Client, hospital: Provider
+) -> None:
+    alice = create_account(email=ALICE["email"], role=Role.PATIENT, by=None)
+    alice.set_password(PASSWORD)
+    alice.save()
+    hospital.person["auth_time"] = int(time.time()) - 3600
+    sign_in(client)
+    asked = client.get(LINK)
+    assert asked["Location"].startswith("/accounts/reauthenticate/")
+    client.post(asked["Location"], {"password": PASSWORD})
+    assert client.get(LINK).status_code == 200
 
 
 def test_where_to_go_afterwards_stays_on_this_site(client: Client, hospital: Provider) -> None:

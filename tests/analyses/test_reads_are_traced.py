@@ -17,7 +17,7 @@ from accounts.models import Role, User
 from analyses import reviews, trace
 from analyses.models import Advice, Opinion, Status
 from tests.cases import EVERYTHING, Case, make_case, make_ended
-from tests.factories import make_user
+from tests.factories import make_lesion, make_user
 from tests.security.access_table import rows
 from tests.security.routes import address
 from tests.security.world import make_world
@@ -102,6 +102,44 @@ def test_a_list_is_noted_also_where_it_is_empty(page: str, query: dict[str, str]
     answer = signed_in(bob).get(reverse(page), query | {"patient": str(alice.pk)})
     assert answer.status_code == 200
     assert reads(alice, bob) == [Action.LISTED]
+
+
+FILTERS = [
+    {"status": "FAILED"},
+    {"category": "melanoma"},
+    {"image_type": "clinical"},
+    {"created_from": "2050-01-01T00:00:00Z"},
+    {"created_before": "2000-01-01T00:00:00Z"},
+]
+
+
+@pytest.mark.parametrize("query", FILTERS)
+def test_a_list_of_the_api_that_finds_nothing_is_noted_of_all_it_looked_through(
+    query: dict[str, str],
+) -> None:
+    case = make_case()
+    make_ended(carol := make_user("carol"))
+    share(patient=carol, reference=case.bob.email, scope=EVERYTHING)
+    make_ended(stranger := make_user("dora"))
+    answer = signed_in(case.bob).get(reverse("api-analyses"), query)
+    assert answer.json()["results"] == []
+    assert reads(case.alice, case.bob) == reads(carol, case.bob) == [Action.LISTED]
+    assert reads(stranger, case.bob) == []
+
+
+def test_a_list_of_the_api_for_one_lesion_is_noted_of_its_owner() -> None:
+    case = make_case()
+    make_ended(carol := make_user("carol"))
+    share(patient=carol, reference=case.bob.email, scope=EVERYTHING)
+    lesion = make_lesion(case.alice)
+    case.alice.analyses.update(lesion=lesion)
+    client = signed_in(case.bob)
+    asked = {"lesion": str(lesion.pk), "status": "FAILED"}
+    assert client.get(reverse("api-analyses"), asked).json()["results"] == []
+    assert reads(case.alice, case.bob) == [Action.LISTED]
+    client.get(reverse("api-analyses"), {"lesion": str(make_lesion(carol).pk)})
+    client.get(reverse("api-analyses"), {"lesion": str(uuid.uuid4())})
+    assert reads(carol, case.bob) == [], "no photo of it is shared: it is as if it was not there"
 
 
 @pytest.fixture

@@ -22,12 +22,13 @@ from analyses import decoding, refusals
 from analyses.exceptions import (
     DecoderUnavailableError,
     IntakeError,
+    TooManyAtOnceError,
     TooManyRefusedError,
     UnsupportedTypeError,
 )
 from analyses.intake import submit
 from analyses.models import Analysis
-from tests.factories import make_upload, make_user
+from tests.factories import make_analysis, make_upload, make_user
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -198,6 +199,34 @@ class TestOneAtATime:
         thread.join()
         with decoding.one_at_a_time("alice"):
             pass
+
+    def test_of_what_waits_only_so_much_holds_a_thread_of_the_server(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(decoding, "AT_ONCE", 1)
+        over, thread = self.held("alice")
+        with pytest.raises(TooManyAtOnceError) as told, decoding.one_at_a_time("alice"):
+            pass
+        assert told.value.retry_after
+        with decoding.one_at_a_time("bob"):
+            pass
+        over.set()
+        thread.join()
+        with decoding.one_at_a_time("alice"):
+            pass
+        assert not decoding._sent
+
+    def test_one_too_many_at_once_does_not_count_as_no_use(
+        self, monkeypatch: pytest.MonkeyPatch, settings: Settings
+    ) -> None:
+        settings.REFUSALS_PER_USER = 1
+        monkeypatch.setattr(decoding, "AT_ONCE", 0)
+        alice = make_user("alice")
+        for _ in range(2):
+            with pytest.raises(TooManyAtOnceError):
+                make_analysis(alice)
+        monkeypatch.undo()
+        make_analysis(alice)
 
     def test_the_next_begins_as_soon_as_the_one_before_is_done(self) -> None:
         over, thread = self.held("alice")

@@ -52,16 +52,24 @@ def loading(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loading]:
 
 
 @pytest.fixture
-def soft_limit() -> Iterator[threading.Thread]:
-    """Return what ends this thread's work as Celery does, by a signal; not started yet."""
+def soft_limit(loading: Loading) -> Iterator[threading.Thread]:
+    """Return what ends this thread's work as Celery does, while it waits; not started yet."""
 
     def end(*_: Any) -> None:
         raise SoftTimeLimitExceeded
 
+    def send() -> None:
+        if loading.begun.wait(timeout=60) and not over.is_set():
+            signal.pthread_kill(main, signal.SIGUSR1)
+
+    over, main = threading.Event(), threading.get_ident()
     before = signal.signal(signal.SIGUSR1, end)
-    main = threading.main_thread().ident
-    assert main is not None
-    yield threading.Timer(0.3, signal.pthread_kill, (main, signal.SIGUSR1))
+    sender = threading.Thread(target=send)
+    yield sender
+    over.set()
+    loading.begun.set()
+    if sender.ident is not None:
+        sender.join()  # where nobody handles it any more, a late signal ends the whole process
     signal.signal(signal.SIGUSR1, before)
 
 

@@ -8,6 +8,7 @@ from django.urls import reverse
 from accounts.models import User
 from analyses.models import Status
 from analyses.timeline import timeline
+from analyses.views import lesions as views
 from inference_worker.verdict import Category
 from tests.analyses_pages.conftest import Open
 from tests.analyses_pages.markup import Document
@@ -143,3 +144,49 @@ def test_lesions_are_listed_with_their_photos_counted(alice: User, see: Open) ->
 
 def test_no_lesions_yet_tells_why_to_follow_one(see: Open) -> None:
     assert "Follow a lesion over time" in see(reverse("analyses:lesions")).text
+
+
+def test_many_lesions_and_many_photos_are_paged(alice: User, see: Open) -> None:
+    for n in range(views.LESIONS_A_PAGE):
+        make_lesion(alice, f"Mole {n:02}")
+    nose = make_lesion(alice, "Nose")
+    for n in range(views.PHOTOS_A_PAGE + 2):
+        make_state(alice, Status.REJECTED, lesion=nose, error_code="blurred", age_days=n)
+
+    first, second = see("/lesions/"), see("/lesions/?page=2")
+    names = [e.text for e in first.all("a") if "glyph-card__name" in e.attributes.get("class", "")]
+    assert names == ["Nose", *(f"Mole {n:02}" for n in range(views.LESIONS_A_PAGE - 1))]
+    assert f"Mole {views.LESIONS_A_PAGE - 1:02}" in second.text
+    assert "Page 2 of 2" in second.text
+
+    one = reverse("analyses:lesion", args=[nose.pk])
+    photos = [
+        len([e for e in see(page).all("li") if "course__stop" in e.attributes.get("class", "")])
+        for page in (one, f"{one}?page=2")
+    ]
+    assert photos == [views.PHOTOS_A_PAGE, 2]
+
+
+def test_a_lesion_is_listed_with_its_latest_photo(alice: User, see: Open) -> None:
+    nose = make_lesion(alice, "Nose")
+    for days, category in [(9, Category.MELANOMA), (1, Category.BENIGN), (5, Category.MELANOMA)]:
+        result = make_result(category)
+        make_state(alice, Status.COMPLETED, lesion=nose, result=result, age_days=days)
+
+    text = see("/lesions/").text
+    assert "No signs found" in text
+    assert "See a doctor now" not in text
+
+
+def test_a_long_course_is_drawn_from_its_newest_points(
+    alice: User, see: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(views, "POINTS", 2)
+    nose = make_lesion(alice, "Nose")
+    for days in (9, 5, 1):
+        result = make_result(Category.BENIGN)
+        make_state(alice, Status.COMPLETED, lesion=nose, result=result, age_days=days)
+
+    page = see(reverse("analyses:lesion", args=[nose.pk]))
+    assert len(list(page.all("circle"))) == 2
+    assert "1 earlier photo is not drawn." in page.text

@@ -9,9 +9,10 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
+from pytest_django.fixtures import Settings
 
 from accounts.models import User
-from analyses import wording
+from analyses import intake, wording
 from analyses.models import Analysis, HoldKind, Lesion
 from inference_worker.verdict import ImageType
 from tests import images
@@ -163,6 +164,44 @@ def test_a_new_lesion_needs_a_name(browser: Client, alice: User) -> None:
 
     assert response.status_code == 422
     assert not Analysis.objects.filter(owner=alice).exists()
+
+
+def test_one_lesion_too_many_is_refused_before_the_photo_is_taken(
+    browser: Client, alice: User, settings: Settings
+) -> None:
+    settings.LESIONS_PER_USER = 1
+    known = make_lesion(alice, "Nose")
+
+    response = send(browser, make_upload(), lesion="new", new_lesion="Left calf")
+
+    assert response.status_code == 422
+    assert "You follow 1 moles or marks" in Document(response.content.decode()).text
+    assert not Analysis.objects.filter(owner=alice).exists()
+    # By a name that is there already, it is the next photo of that one.
+    send(browser, make_upload(), lesion="new", new_lesion="Nose")
+    assert Analysis.objects.get(owner=alice).lesion == known
+
+
+@pytest.mark.parametrize("script", [False, True])
+def test_where_the_last_lesion_was_taken_meanwhile_the_photo_is_kept_without_it(
+    browser: Client, alice: User, settings: Settings, monkeypatch: pytest.MonkeyPatch, script: bool
+) -> None:
+    settings.LESIONS_PER_USER = 1
+
+    def submit_slowly(**fields: Any) -> Analysis:
+        analysis = submit(**fields)
+        make_lesion(alice, "Nose")
+        return analysis
+
+    submit = intake.submit
+    monkeypatch.setattr(intake, "submit", submit_slowly)
+    response = send(browser, make_upload(), script=script, lesion="new", new_lesion="Left calf")
+
+    analysis = Analysis.objects.get(owner=alice)
+    assert analysis.lesion is None
+    assert response.status_code == (201 if script else 302)
+    page = browser.get(reverse("analyses:detail", args=[analysis.pk])).content.decode()
+    assert "Left calf was not taken. You follow 1 moles" in page
 
 
 def test_another_persons_lesion_is_no_choice(browser: Client, bob: User) -> None:
