@@ -8,6 +8,7 @@ batch norms, which half precision would round.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import logging
@@ -70,6 +71,17 @@ def runtime() -> Any:
     import openvino
 
     return openvino
+
+
+@functools.cache
+def core() -> Any:
+    """Return the one `openvino.Core` of this process, which is never dropped.
+
+    Each puts up a stack for signals in the thread that first compiles with it, and takes it away
+    when it is dropped, also where another one has come to rely on it meanwhile: the next signal in
+    that thread, such as Celery's of the soft time limit, then ends the process without a word.
+    """
+    return runtime().Core()
 
 
 def networks(bundle: Bundle | Verified, cache: Path | None) -> dict[str, Any]:
@@ -223,10 +235,9 @@ def _read(folder: Path) -> dict[str, Any]:
         raise DamagedCacheError(
             f"{', '.join(changed) or 'all'} in {folder} is not what was written"
         )
-    core = runtime().Core()
     paths = [folder / name for name in sums if name.endswith(".xml")]
     try:
-        models = {path.stem: core.read_model(path) for path in paths}
+        models = {path.stem: core().read_model(path) for path in paths}
     except RuntimeError as error:  # removed by another worker at this moment
         raise DamagedCacheError(f"{folder} cannot be read ({error})") from error
     for path in paths:

@@ -55,7 +55,7 @@ class OpenVinoNetwork:
     def _compile(self, shape: tuple[int, ...]) -> Any:
         model = self.model.clone()
         model.reshape(list(shape))
-        compiled = openvino_cache.runtime().compile_model(
+        compiled = openvino_cache.core().compile_model(
             model,
             "CPU",
             {

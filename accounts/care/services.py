@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from accounts.models import User
 
-CARE_WORDING_VERSION = "2026-11"
+CARE_WORDING_VERSION = "2026-11b"
 
 
 class CareError(Exception):

@@ -22,6 +22,7 @@ CONSENT: Final = _(
 )
 WHAT_THEY_SEE: Final[tuple[StrOrPromise, ...]] = (
     _("The results, outlines and dates of your analyses, your lesions and their names."),
+    _("What other dermatologists have answered on those photos."),
     _("A photo only where you asked for it when you sent it, and only until it is deleted."),
     _("Your name and e-mail address. Never your password or anybody else’s record."),
 )

@@ -9,7 +9,9 @@ from django.urls import reverse
 
 from accounts.care.models import CareRelationship
 from accounts.care.services import CARE_WORDING_VERSION, invitation_code, share
+from accounts.care.wording import WHAT_THEY_SEE
 from accounts.models import Role
+from tests.analyses_pages.markup import Document
 from tests.factories import make_user
 
 if TYPE_CHECKING:
@@ -42,6 +44,10 @@ def test_a_patient_shares_with_consent_and_sees_with_whom(
     client: Client, alice: User, bob: User
 ) -> None:
     client.force_login(alice)
+    asked = Document(client.get(SHARING).content.decode()).text
+    for item in WHAT_THEY_SEE:
+        assert str(item) in asked
+    assert "What other dermatologists have answered" in asked
     assert ask(client, invitation_code(dermatologist=bob).spelled).status_code == 302
     relationship = CareRelationship.objects.get()
     assert relationship.wording_version == CARE_WORDING_VERSION
