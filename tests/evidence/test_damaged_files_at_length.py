@@ -26,7 +26,11 @@ BYTES = 600 * 1000 * 1000
 # What intake says when the process that decodes broke, met a limit, or was not to be had.
 BROKEN = {e.code for e in (UndecodableError, DecodeTimeoutError, DecoderUnavailableError)}
 NO_LIMITS = dict.fromkeys(
-    ("UPLOADS_PER_DAY", "MAX_PENDING_PER_USER", "REFUSALS_PER_USER", "EXPORTS_PER_HOUR"), "0"
+    (
+        *("UPLOADS_PER_DAY", "MAX_PENDING_PER_USER", "MAX_HELD_PER_USER", "REFUSALS_PER_USER"),
+        *("EXPORTS_PER_HOUR", "LESIONS_PER_USER", "LESION_CHANGES_PER_HOUR"),
+    ),
+    "0",
 )
 
 
