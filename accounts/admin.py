@@ -91,9 +91,14 @@ class InviteForm(UserForm):
     def clean_email(self) -> str:
         """Refuse a taken address."""
         email = str(self.cleaned_data["email"]).lower()
-        if User.objects.filter(email__iexact=email).exists():
+        if not people.is_free(email):
             raise forms.ValidationError(_("There is an account with this address already."))
         return email
+
+    def _get_validation_exclusions(self) -> set[str]:
+        """Leave to `clean_email` whether it is free: what nobody opened may be taken over."""
+        others: set[str] = super()._get_validation_exclusions()  # type: ignore[misc]
+        return others | {"email"}
 
 
 class AccountForm(UserForm):
@@ -175,6 +180,16 @@ class UserAdmin(BaseUserAdmin):
             messages.error(request, LAST_ADMIN)
         except people.OwnRoleError:
             messages.error(request, _("Nobody changes their own role. Ask another administrator."))
+        except people.UnconfirmedError:
+            messages.error(
+                request,
+                _(
+                    "Nobody has confirmed this address, so the account may be a stranger's. Let "
+                    "them confirm it by the mailed link first, or invite the address."
+                ),
+            )
+        except people.TakenError:
+            messages.error(request, _("There is an account with this address already."))
         return redirect(request.path)
 
     def save_model(
@@ -187,7 +202,7 @@ class UserAdmin(BaseUserAdmin):
         """Go through the services, which keep the rules and leave the trace."""
         by = cast("User", request.user)
         if not change:
-            made = people.create_account(email=obj.email, name=obj.name, role=Role(obj.role), by=by)
+            made = people.invite(email=obj.email, name=obj.name, role=Role(obj.role), by=by)
             obj.pk = made.pk
             obj.refresh_from_db()
             invitations.send(user=obj)

@@ -5,11 +5,12 @@ Included by the API's addresses as `urlpatterns`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from allauth.account import app_settings
 from allauth.account.adapter import get_adapter
 from allauth.account.utils import has_verified_email
+from allauth.core.internal import ratelimit
 from django.core.exceptions import ValidationError
 from django.urls import path
 from django.utils import timezone
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
 
 WRONG = _("The e-mail address or the password is wrong.")
 THROTTLE_WAIT = 300  # s, the longest window of ACCOUNT_RATE_LIMITS["login_failed"]
+
+# Each is a row of its own and one in the trail, however right the password.
+RATES: Final = {"token": "30/h/user"}
+TOKENS_WAIT: Final = 3600  # s
 
 
 class CredentialsSerializer(serializers.Serializer[Any]):
@@ -86,6 +91,9 @@ class TokensView(APIView):
         credentials = CredentialsSerializer(data=request.data)
         credentials.is_valid(raise_exception=True)
         user = _authenticate(request, **credentials.validated_data)
+        asked = request._request  # noqa: SLF001 - the documented way to the request below
+        if not ratelimit.consume(asked, app="dermai", action="token", config=RATES, user=user):
+            raise Throttled(wait=TOKENS_WAIT)
         try:
             token, secret = tokens.issue(user)
         except tokens.ChangedMeanwhileError as error:

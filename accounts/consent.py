@@ -11,6 +11,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
+from allauth.account.utils import has_verified_email
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -87,10 +88,12 @@ def give_health_data_consent(user: User) -> Consent:
     return consent
 
 
-def withdraw_health_data_consent(user: User, *, by: User | None) -> list[Consent]:
+def withdraw_health_data_consent(
+    user: User, *, by: User | None, reason: str = "replayed"
+) -> list[Consent]:
     """Withdraw it from now on; return what was withdrawn. Call it inside a transaction.
 
-    `by` is None where a withdrawal is done again after a restore.
+    `by` is None where nobody asked: for `reason`, as when it is done again after a restore.
 
     An upload that is under way has the person's row locked while it looks for the consent and
     stores the photo, so it comes wholly before this or finds no consent.
@@ -106,9 +109,20 @@ def withdraw_health_data_consent(user: User, *, by: User | None) -> list[Consent
             subject_id=user.pk,
             object_type="consent",
             object_id=str(consent.pk),
-            details=details if by else details | {"reason": "replayed"},
+            details=details if by else details | {"reason": reason},
         )
     return given
+
+
+def forget_unconfirmed(user: User) -> None:
+    """Take back what was agreed to with an address that nobody has confirmed.
+
+    It may have been a stranger. Who gets in by the mail to the address is asked anew.
+    """
+    if has_verified_email(user):
+        return
+    with transaction.atomic():
+        withdraw_health_data_consent(user, by=None, reason="address never confirmed")
 
 
 def lock_person(user: User) -> None:

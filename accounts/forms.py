@@ -18,10 +18,15 @@ from django.db import IntegrityError, transaction
 from django.http import HttpResponseRedirect
 from django.utils.translation import gettext_lazy as _
 
-from accounts import reset_limits
+from accounts import failures, reset_limits
 from accounts.audit.chain import record
 from accounts.audit.models import Action
-from accounts.consent import HEALTH_DATA_HINT, HEALTH_DATA_LABEL, give_health_data_consent
+from accounts.consent import (
+    HEALTH_DATA_HINT,
+    HEALTH_DATA_LABEL,
+    forget_unconfirmed,
+    give_health_data_consent,
+)
 from accounts.models import User
 
 if TYPE_CHECKING:
@@ -130,9 +135,23 @@ class ResetPasswordForm(PlainForm, allauth_forms.ResetPasswordForm):  # type: ig
 class ResetPasswordKeyForm(PlainForm, allauth_forms.ResetPasswordKeyForm):  # type: ignore[misc]
     """Sets a new password, from the link."""
 
+    def save(self) -> None:
+        """Set it; whoever signed up with an address that was never confirmed agreed for nobody."""
+        super().save()
+        forget_unconfirmed(self.user)
+
 
 class ChangePasswordForm(PlainForm, allauth_forms.ChangePasswordForm):  # type: ignore[misc]
     """Sets a new password, signed in."""
+
+    def clean_oldpassword(self) -> str:
+        """Note a wrong one in the trail, as at the sign-in."""
+        try:
+            given: str = super().clean_oldpassword()
+        except forms.ValidationError:
+            failures.record_password(self.user.email)
+            raise
+        return given
 
 
 class ReauthenticateForm(PlainForm, allauth_forms.ReauthenticateForm):  # type: ignore[misc]

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from allauth.account.models import EmailAddress
+from allauth.account.utils import has_verified_email
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from accounts import locks, tokens
 from accounts.audit.chain import record
 from accounts.audit.models import Action
+from accounts.consent import withdraw_health_data_consent
 from accounts.models import Role, User
 from accounts.sessions import ending
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
 
 
 class LastAdminError(Exception):
     """The change would leave no active administrator. Make another person administrator first."""
+
+
+class TakenError(Exception):
+    """There is an account with the address, and somebody has opened it."""
+
+
+class UnconfirmedError(Exception):
+    """Nobody has confirmed the account's address: it may be a stranger's. Invite the address."""
 
 
 class OwnRoleError(Exception):
@@ -43,6 +58,52 @@ def create_account(
             details={"role": str(role)},
         )
     return user
+
+
+def invite(*, email: str, role: Role, by: User, name: str = "") -> User:
+    """Create an account for `email`, as `create_account`; take over one that nobody ever opened.
+
+    Somebody may have signed up with the address of another, and lies in wait: what they set, and
+    agreed to, goes. Raises `TakenError`.
+    """
+    with transaction.atomic():
+        taken = User.objects.filter(email__iexact=email).first()
+        if taken is None:
+            return create_account(email=email, role=role, by=by, name=name)
+        locks.keep(taken.pk, by.pk)
+        user = _never_opened().filter(pk=taken.pk).first()
+        if user is None:
+            raise TakenError
+        withdraw_health_data_consent(user, by=None, reason="address never confirmed")
+        tokens.end_all(user.pk)
+        ending.end_all(user.pk)
+        user.set_unusable_password()
+        user.name, user.role, user.is_active = name, role, True
+        user.save(update_fields=["password", "name", "role", "is_active"])
+        EmailAddress.objects.filter(user=user).update(verified=True, primary=True)
+        record(
+            Action.ACCOUNT_CREATED,
+            actor=by,
+            subject_id=user.pk,
+            object_type="user",
+            object_id=str(user.pk),
+            details={"role": str(role), "by": "invitation, over a sign-up"},
+        )
+    return user
+
+
+def is_free(email: str) -> bool:
+    """Whether `email` can be invited: nobody has opened an account with it."""
+    taken = User.objects.filter(email__iexact=email)
+    return not taken.exists() or _never_opened().filter(email__iexact=email).exists()
+
+
+def _never_opened() -> QuerySet[User]:
+    """Return accounts that a sign-up made whose address was never confirmed, nor used to get in."""
+    confirmed = EmailAddress.objects.filter(user=OuterRef("pk"), verified=True)
+    asked = EmailAddress.objects.filter(user=OuterRef("pk"), verified=False)
+    signed_up = User.objects.filter(role=Role.PATIENT, last_login=None)
+    return signed_up.filter(Exists(asked), ~Exists(confirmed))
 
 
 def rename(user: User, name: str, *, by: User) -> None:
@@ -84,8 +145,8 @@ def change_role(user: User, role: Role, *, by: User) -> None:
     """Give `user` another role, from the next request on.
 
     Tokens end: they were given under the rules of the role before. Not one's own role: who was a
-    dermatologist once would open the patients' sharing again. Raises `LastAdminError`,
-    `OwnRoleError`.
+    dermatologist once would open the patients' sharing again. More than a patient's goes to a
+    confirmed address only. Raises `LastAdminError`, `OwnRoleError`, `UnconfirmedError`.
     """
     with transaction.atomic():
         locked = lock(user)
@@ -96,6 +157,8 @@ def change_role(user: User, role: Role, *, by: User) -> None:
             require_another_admin(locked)
         if by.pk == user.pk:
             raise OwnRoleError
+        if role != Role.PATIENT and not has_verified_email(locked, locked.email):
+            raise UnconfirmedError
         User.objects.filter(pk=user.pk).update(role=role)
         tokens.end_all(user.pk)
         record(

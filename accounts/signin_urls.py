@@ -5,8 +5,9 @@ not exist, so that no page without a template of ours can be reached.
 """
 
 from allauth.account import views
-from allauth.account.decorators import reauthentication_required
 from django.urls import path, re_path
+
+from accounts.views import set_password
 
 urlpatterns = [
     path("login/", views.login, name="account_login"),
@@ -20,9 +21,7 @@ urlpatterns = [
     ),
     path("password/change/", views.password_change, name="account_change_password"),
     # Of use to whom the hospital signs in; who finds the browser open must not set one.
-    path(
-        "password/set/", reauthentication_required(views.password_set), name="account_set_password"
-    ),
+    path("password/set/", set_password, name="account_set_password"),
     path("password/reset/", views.password_reset, name="account_reset_password"),
     path("password/reset/done/", views.password_reset_done, name="account_reset_password_done"),
     re_path(

@@ -52,7 +52,8 @@ def cut_trail() -> None:
     name="accounts.tasks.clear_sessions", soft_time_limit=SOFT_LIMIT, time_limit=HARD_LIMIT
 )
 def clear_sessions() -> None:
-    """Delete sessions that have expired, their list, and requests that are over."""
+    """Delete sessions that have expired, their list, requests that are over, and mails in files."""
     SessionStore.clear_expired()
     limits.forget_ended()
     recovery.forget_over()
+    letters.forget_files()

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
+from allauth.account import views as allauth_views
+from allauth.account.decorators import reauthentication_required
+from allauth.account.internal.flows.reauthentication import is_reauthentication_required
+from allauth.core.exceptions import ReauthenticationRequired
+from allauth.core.internal import ratelimit
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db import transaction
@@ -21,6 +26,8 @@ from accounts.forms import ProfileForm
 if TYPE_CHECKING:
     from accounts.models import User
 
+RATES: Final = {"rename": "10/h/user"}
+
 
 @never_cache
 @login_required
@@ -29,7 +36,7 @@ def profile(request: HttpRequest) -> HttpResponse:
     """Show the account; POST saves name and language."""
     user = cast("User", request.user)
     form = ProfileForm(request.POST or None, instance=user)
-    if request.method == "POST" and form.is_valid():
+    if request.method == "POST" and form.is_valid() and _may_change(request, form):
         with transaction.atomic():
             if locks.keep_open(user) is None:
                 raise Http404
@@ -42,6 +49,38 @@ def profile(request: HttpRequest) -> HttpResponse:
         return response
     live = user.api_tokens.filter(revoked_at=None, expires_at__gt=timezone.now())
     return render(request, "accounts/profile.html", {"form": form, "tokens": live})
+
+
+def _may_change(request: HttpRequest, form: ProfileForm) -> bool:
+    """Whether the form may be saved: each new name is a line in the trail."""
+    if "name" not in form.changed_data:
+        return True
+    if ratelimit.consume(request, app="dermai", action="rename", config=RATES):
+        return True
+    form.add_error("name", _("You changed your name several times. Try in an hour."))
+    return False
+
+
+@never_cache
+@login_required
+def set_password(request: HttpRequest) -> HttpResponse:
+    """Let whom the hospital signs in set a password; whoever finds the browser open must not.
+
+    A POST that comes too late is sent to the page first: allauth would keep the request in the
+    session, and the passwords with it.
+    """
+    if request.method == "POST":
+        try:
+            late = is_reauthentication_required(request, app="dermai")
+        except ReauthenticationRequired:
+            late = True
+        if late:
+            return redirect("account_set_password")
+    answer: HttpResponse = _set_password(request)
+    return answer
+
+
+_set_password = reauthentication_required(allauth_views.password_set)
 
 
 @login_required

@@ -56,6 +56,21 @@ def note_record(request: HttpRequest, user: User, owner_id: uuid.UUID) -> None:
         note(request, user, subject_id=owner_id, object_type="record", object_id=str(owner_id))
 
 
+def note_named(request: HttpRequest, user: User, named: object) -> None:
+    """Record that a request names, not in its address, a record that was refused to `user`.
+
+    `named` may be anything that was sent; what is no id of a record is none of somebody's.
+    """
+    try:
+        record_id = uuid.UUID(str(named))
+    except ValueError:
+        return
+    found = _denied_record(user, record_id, unsafe=request.method not in SAFE)
+    if found is not None:
+        kind, owner_id = found
+        note(request, user, subject_id=owner_id, object_type=kind, object_id=str(record_id))
+
+
 def _denied(user: User, name: str, value: object, *, unsafe: bool) -> tuple[str, uuid.UUID] | None:
     """Return what `value` names and whose it is, if it exists and was refused to `user`.
 

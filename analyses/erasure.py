@@ -6,6 +6,7 @@ held to, and its trace in the trail, where a person is only an id.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from django.contrib.admin.models import LogEntry
@@ -19,6 +20,8 @@ from accounts.audit.models import Action
 from accounts.care.models import CareRelationship
 from accounts.care.services import revoke
 from accounts.models import Consent, User
+from accounts.post import letters
+from accounts.sessions import ending
 from analyses import locks, purging, tombstones
 from analyses.models import Analysis, DeletionEvent, Lesion, Tombstone
 
@@ -179,4 +182,6 @@ def _erase(user: User, *, actor: User | None) -> None:
     # The admin's own log names people by their address.
     content_type = ContentType.objects.get_for_model(User)
     LogEntry.objects.filter(content_type=content_type, object_id=str(user.pk)).delete()
+    ending.end_all(user.pk)  # what is left of a session names its person
+    transaction.on_commit(partial(letters.forget_files, to=user.email))
     user.delete()

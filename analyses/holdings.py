@@ -48,6 +48,7 @@ class Leftovers:
     results_without_analysis: int
     results_past_retention: int
     tombstones_not_in_the_file: int
+    records_that_a_tombstone_names: int
 
     @property
     def total(self) -> int:
@@ -68,6 +69,7 @@ def take_stock() -> Holdings:
     """Count everything. What `reconcile` mends within its next runs is not counted as left over.
 
     Files and rows change while they are read, so what seems to be left over is looked at again.
+    Raises `tombstones.TombstoneFileError`.
     """
     stored = dict(storage.stored())
     keyed = set(_keyed().values_list("pk", flat=True))
@@ -102,6 +104,7 @@ def take_stock() -> Holdings:
             results_without_analysis=Result.objects.filter(analysis__isnull=True).count(),
             results_past_retention=_past_retention(),
             tombstones_not_in_the_file=tombstones.unfiled().filter(at__lt=grace).count(),
+            records_that_a_tombstone_names=sum(tombstones.still_there().values()),
         ),
     )
 

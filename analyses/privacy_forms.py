@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from accounts import failures
+
 if TYPE_CHECKING:
     from accounts.models import User
 
@@ -34,5 +36,6 @@ class EraseForm(forms.Form):
         """Refuse another password than the account's."""
         password = str(self.cleaned_data["password"])
         if not self._user.check_password(password):
+            failures.record_password(self._user.email)
             raise forms.ValidationError(_("This is not your password."), code="wrong_password")
         return password

@@ -12,13 +12,15 @@ from __future__ import annotations
 import json
 import os
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from analyses.models import Tombstone
+from accounts.care.models import CareRelationship
+from accounts.models import Consent, User
+from analyses.models import Analysis, Lesion, Tombstone
 
 if TYPE_CHECKING:
     import uuid
@@ -76,6 +78,33 @@ def complete_file() -> int:
     for stone in missing:
         _file(stone)
     return len(missing)
+
+
+def still_there() -> dict[str, int]:
+    """Return, by kind, how many records there are that a tombstone names, as after a restore.
+
+    The tombstones are those of the table and of this host's file; a record is named as
+    `analyses.erasure.replay` takes it. They are read first: what is erased meanwhile does not
+    count. Raises `TombstoneFileError`.
+    """
+    kinds = Tombstone.Kind
+    digests: dict[str, set[str]] = {kind: set() for kind in kinds.values}
+    known = {*Tombstone.objects.values_list("kind", "digest"), *_written()}
+    for kind, digest in known:
+        digests[kind].add(digest)
+    shares = CareRelationship.objects.filter(revoked_at__isnull=True)
+    living: dict[str, QuerySet[Any, Any]] = {
+        kinds.ACCOUNT: User.objects.values_list("pk"),
+        kinds.LESION: Lesion.objects.values_list("pk"),
+        kinds.ANALYSIS: Analysis.objects.values_list("pk"),
+        kinds.SHARING: shares.values_list("pk"),
+        kinds.CONSENT: Consent.objects.filter(withdrawn_at=None).values_list("user", "given_at"),
+    }
+    return {
+        kind: sum(Tombstone.digest_of(*named) in digests[kind] for named in rows.iterator())
+        for kind, rows in living.items()
+        if digests[kind]
+    }
 
 
 def read(path: Path) -> list[Tombstone]:

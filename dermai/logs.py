@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from celery import signals
 from django.conf import settings
+from django.http import HttpRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from django.http import HttpRequest, HttpResponse
+    from django.http import HttpResponse
 
 HEADER: Final = "X-Request-ID"
 MESSAGE_HEADER: Final = "dermai_request_id"
@@ -45,6 +46,21 @@ class IdsFilter(logging.Filter):
         """Let every record pass."""
         record.request_id = current_request.get() or "-"
         record.task_id = current_task.get() or "-"
+        return True
+
+
+class RouteFilter(logging.Filter):
+    """Names the route where Django names the address, which may be a link out of a mail."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every record pass."""
+        request = getattr(record, "request", None)
+        if isinstance(request, HttpRequest) and isinstance(record.args, tuple):
+            addresses = {request.path, request.path_info, request.get_full_path()}
+            record.args = tuple(
+                route_of(request) if isinstance(arg, str) and arg in addresses else arg
+                for arg in record.args
+            )
         return True
 
 
@@ -94,7 +110,7 @@ class RequestLogMiddleware:
         try:
             response = self.get_response(request)
             response[HEADER] = mine
-            route = request.resolver_match.view_name if request.resolver_match else "-"
+            route = route_of(request)
             if route not in QUIET:
                 took = 1000 * (time.monotonic() - started)
                 said = (request.method, route, response.status_code, took)
@@ -102,6 +118,11 @@ class RequestLogMiddleware:
             return response
         finally:
             current_request.reset(token)
+
+
+def route_of(request: HttpRequest) -> str:
+    """Return the name of the route that the request came to, "-" for none."""
+    return request.resolver_match.view_name if request.resolver_match else "-"
 
 
 @signals.before_task_publish.connect

@@ -6,6 +6,7 @@ No weight is parsed before its file was hashed. Weights are safetensors: there i
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -65,10 +66,14 @@ class WeightsError(BundleError):
     """A weight file is intact, but does not fit what `bundle.json` describes."""
 
 
+# No separator of any system, no null byte, nothing hidden.
+_PLAIN: Final = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
+
+
 def inside(folder: Path, file: str) -> Path:
     """Return the file's path. Raises `OutsideFolderError` unless it is a plain name in `folder`."""
     path = Path(folder) / file
-    if Path(file).name != file or path.resolve().parent != Path(folder).resolve():
+    if not _PLAIN.fullmatch(file) or path.resolve().parent != Path(folder).resolve():
         raise OutsideFolderError(
             f"{MANIFEST} names {file!r}, which does not lie in {folder}: use plain file names"
         )

@@ -97,10 +97,11 @@ def _english() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _empty_cache() -> Iterator[None]:
-    from django.core.cache import cache
+    from django.core.cache import cache, caches
 
     yield
     cache.clear()
+    caches["process"].clear()
 
 
 @pytest.fixture

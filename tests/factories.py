@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+from allauth.account.models import EmailAddress
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 
@@ -40,12 +41,14 @@ def make_user(
     role: str = Role.PATIENT,
     password: str | None = None,
     consented: bool = True,
+    verified: bool = True,
     **fields: Any,
 ) -> User:
     """Create a user; hashing a password takes its time, so only where one is needed.
 
     Who must have a second factor has one, so that the pages open. Everybody has agreed to the
-    processing of health data, so that photos are taken; without `consented` nobody was asked.
+    processing of health data, so that photos are taken; without `consented` nobody was asked. The
+    address is confirmed unless `verified` says otherwise.
     """
     name = name or f"person{next(_numbers)}"
     if role != Role.PATIENT:
@@ -53,6 +56,7 @@ def make_user(
     user = User.objects.create_user(
         f"{name}@example.org", password, role=role, name=name.title(), **fields
     )
+    EmailAddress.objects.create(user=user, email=user.email, verified=verified, primary=True)
     if consented:
         make_consent(user)
     return user

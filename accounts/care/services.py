@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from accounts import locks
@@ -44,12 +44,17 @@ def find_dermatologist(*, reference: str) -> User:
     """Return the dermatologist with this invitation code or exact e-mail address.
 
     Raises `DermatologistNotFoundError`, with one answer for every reason: unknown, no
-    dermatologist, or deactivated.
+    dermatologist, deactivated, or an address that nobody has confirmed.
     """
+    from allauth.account.models import EmailAddress
+
     from accounts.models import Role, User
 
     reference = reference.strip()
-    people = User.objects.filter(role=Role.DERMATOLOGIST, is_active=True)
+    confirmed = EmailAddress.objects.filter(
+        user=OuterRef("pk"), email__iexact=OuterRef("email"), verified=True
+    )
+    people = User.objects.filter(Exists(confirmed), role=Role.DERMATOLOGIST, is_active=True)
     if "@" in reference:
         person = people.filter(email__iexact=reference).first()
     else:

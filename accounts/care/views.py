@@ -11,7 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 
-from accounts.access import person, private
+from accounts.access import deny_page, person, private
 from accounts.care import services, wording
 from accounts.care.forms import ShareForm
 from accounts.care.models import CareRelationship
@@ -22,14 +22,19 @@ if TYPE_CHECKING:
     import uuid
 
 
-def _is_post(request: HttpRequest) -> bool:
-    return request.method == "POST"
+def _shares_anew(request: HttpRequest) -> bool:
+    return request.method == "POST" and not person(request).is_admin
 
 
-@private(Role.PATIENT, Role.DERMATOLOGIST, methods=("GET", "HEAD", "POST"))
-@reauthentication_required(enabled=_is_post)  # type: ignore[untyped-decorator]
+@private(methods=("GET", "HEAD", "POST"))
+@reauthentication_required(enabled=_shares_anew)  # type: ignore[untyped-decorator]
 def sharing(request: HttpRequest) -> HttpResponse:
-    """Show whom the person shares with; POST shares with one more dermatologist."""
+    """Show whom the person shares with; POST shares with one more dermatologist.
+
+    An administrator shares with nobody, but can end what is from before they were one.
+    """
+    if request.method == "POST" and person(request).is_admin:
+        deny_page(request)
     if request.method != "POST":
         return _sharing_page(request, ShareForm())
     form = ShareForm(request.POST)
@@ -69,7 +74,7 @@ def sharing(request: HttpRequest) -> HttpResponse:
     return _sharing_page(request, form, HTTPStatus.UNPROCESSABLE_ENTITY)
 
 
-@private(Role.PATIENT, Role.DERMATOLOGIST, methods=("POST",))
+@private(methods=("POST",))
 def end_sharing(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """End one sharing at once, from either side."""
     user = person(request)

@@ -17,7 +17,7 @@ from allauth.socialaccount.providers.openid_connect.provider import OpenIDConnec
 from allauth.socialaccount.providers.openid_connect.views import OpenIDConnectOAuth2Adapter
 from allauth.utils import build_absolute_uri
 from django.conf import settings
-from django.core.cache import cache
+from django.core.cache import caches
 from django.urls import reverse
 
 from accounts.oidc.transport import is_protected
@@ -57,10 +57,11 @@ class HospitalAdapter(OpenIDConnectOAuth2Adapter):  # type: ignore[misc]  # unty
     def openid_config(self) -> dict[str, Any]:
         """Return the provider's own description. Raises `ProviderError`.
 
-        Its issuer must be the one of the settings, else anybody's description would do.
+        Its issuer must be the one of the settings, else anybody's description would do. It is kept
+        in this process: whoever writes to Redis would name keys of their own.
         """
         key = "oidc:" + hashlib.sha256(settings.OIDC_ISSUER.encode()).hexdigest()
-        found: dict[str, Any] | None = cache.get(key)
+        found: dict[str, Any] | None = caches["process"].get(key)
         if found is None:
             found = self._json(self.get_provider().server_url)
             if found.get("issuer") != settings.OIDC_ISSUER:
@@ -70,7 +71,7 @@ class HospitalAdapter(OpenIDConnectOAuth2Adapter):  # type: ignore[misc]  # unty
                 if not is_protected(str(found.get(name, "")), local=settings.EMBEDDED):
                     msg = f"{name} is missing or not https"
                     raise ProviderError(msg)
-            cache.set(key, found, DISCOVERY_KEPT)
+            caches["process"].set(key, found, DISCOVERY_KEPT)
         return found
 
     def get_callback_url(self, request: HttpRequest, app: Any) -> str:

@@ -9,7 +9,11 @@ from __future__ import annotations
 import json
 import logging
 import smtplib
+from contextlib import suppress
 from datetime import timedelta
+from email.parser import BytesHeaderParser
+from email.utils import getaddresses
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from celery import current_app
@@ -43,6 +47,7 @@ PERMANENT: Final = 500  # and above, of SMTP (RFC 5321, 4.2.1)
 # Of one letter, for its addressee or its content; a sender that is refused is one for all letters.
 _REFUSALS: Final = (smtplib.SMTPRecipientsRefused, smtplib.SMTPDataError)
 _KEY_PURPOSE: Final = b"dermai letter"
+_BETWEEN: Final = b"-" * 79 + b"\n"  # as Django ends each mail in a file; there may be several
 logger = logging.getLogger(__name__)
 
 
@@ -89,6 +94,34 @@ def send_due() -> int:
             sent += 1
         own.delete()
     return sent
+
+
+def forget_files(*, to: str = "") -> int:
+    """Delete mails that were written to files instead of sent: those `to`, else those past `KEPT`.
+
+    Embedded, without a mail server, they lie in `EMAIL_FILE_PATH`. Return how many went.
+    """
+    if not settings.EMAIL_BACKEND.endswith("filebased.EmailBackend"):
+        return 0
+    over = (timezone.now() - KEPT).timestamp()
+    deleted = 0
+    for path in Path(settings.EMAIL_FILE_PATH).glob("*.log"):
+        with suppress(FileNotFoundError):  # another process deletes, too
+            mails = path.read_bytes().split(_BETWEEN)[:-1]
+            kept = [mail for mail in mails if to.lower() not in _addressees(mail)] if to else mails
+            if not to and path.stat().st_mtime < over:
+                kept = []
+            deleted += len(mails) - len(kept)
+            if not kept:
+                path.unlink()
+            elif len(kept) < len(mails):
+                path.write_bytes(b"".join(mail + _BETWEEN for mail in kept))
+    return deleted
+
+
+def _addressees(mail: bytes) -> set[str]:
+    headers = BytesHeaderParser().parsebytes(mail)
+    return {address.lower() for _name, address in getaddresses(headers.get_all("To", []))}
 
 
 def _due() -> QuerySet[Letter]:

@@ -42,7 +42,8 @@ class SessionLimitsMiddleware:
                 logout(request)
                 if not request.path.startswith("/api/"):
                     messages.info(request, _("You were signed out after a while. Sign in again."))
-            elif "HX-Request" not in request.headers:  # a page that polls is no person
+            # A page that polls is no person. But the first look counts, or none ever need.
+            elif "HX-Request" not in request.headers or SEEN not in request.session:
                 note_activity(request)
         return self.get_response(request)
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from analyses import denials
 from analyses.history import Filters
 from analyses.models import BodySite, HoldKind, Lesion, Status
 from inference_worker.verdict import Category, ImageType
 
 if TYPE_CHECKING:
+    from rest_framework.request import Request
+
     from accounts.models import User
 
 # The words of consent that the field's description in the schema states.
@@ -49,6 +52,26 @@ class HoldField(serializers.Field[str, Any, str, Any]):
         return value
 
 
+def note_denied(request: Request, named: object) -> None:
+    """Note it where a request names a record of somebody else; the answer is as if it was not."""
+    asked = request._request  # noqa: SLF001 - the documented way to the request below
+    denials.note_named(asked, cast("User", request.user), named)
+
+
+class OwnLesionField(serializers.PrimaryKeyRelatedField[Lesion]):
+    """A lesion of the person's own; another's does not exist, and to name it is a denial."""
+
+    def to_internal_value(self, data: Any) -> Lesion:
+        """Return it. Raises `ValidationError`."""
+        try:
+            return super().to_internal_value(data)
+        except serializers.ValidationError as error:
+            request = self.context.get("request")
+            if request is not None and error.get_codes() == ["does_not_exist"]:
+                note_denied(request, data)
+            raise
+
+
 class SubmissionSerializer(serializers.Serializer[Any]):
     """One photo to be analysed."""
 
@@ -57,7 +80,7 @@ class SubmissionSerializer(serializers.Serializer[Any]):
         max_length=None,
         help_text="JPEG, PNG, WebP, TIFF or HEIC; at most 20 MB and 25 million pixels.",
     )
-    lesion = serializers.PrimaryKeyRelatedField(
+    lesion = OwnLesionField(
         queryset=Lesion.objects.none(), required=False, allow_null=True, help_text="A lesion's id."
     )
     body_site = serializers.ChoiceField(BodySite.choices, required=False, allow_blank=True)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from django.urls import reverse
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from analyses.models import Analysis, Result, Status
+from analyses.models.analysis import TERMINAL
 from analyses.reviews import opinion_comes_first
 from inference_worker.verdict import CLASSES, Category, Gate, ImageType, Stage
+
+# The ends that tell what came of the model's work; HUMAN_ONLY tells what the person asked for.
+JUDGED: Final = frozenset(TERMINAL) - {Status.HUMAN_ONLY}
 
 
 class VotesSerializer(serializers.Serializer[dict[str, int]]):
@@ -79,7 +83,13 @@ class AnalysisSerializer(serializers.Serializer[Analysis]):
     """One analysis. What it does not have (yet), or its bundle lacks, is null."""
 
     id = serializers.UUIDField()
-    status = serializers.ChoiceField(Status.choices)
+    status = serializers.ChoiceField(
+        Status.choices,
+        help_text=(
+            "As long as the reader's own opinion comes first, COMPLETED says only that the "
+            "analysis has ended: in a result, a rejection or a failure."
+        ),
+    )
     stage = serializers.SerializerMethodField()
     error = serializers.SerializerMethodField(
         help_text="Why the photo was rejected or the analysis failed: a stable code."
@@ -118,7 +128,7 @@ class AnalysisSerializer(serializers.Serializer[Analysis]):
         """Leave the model's output out where the reader's own opinion is asked for first."""
         request = self.context.get("request")
         if request is not None and opinion_comes_first(request.user, analysis):
-            analysis.result = None
+            _withhold(analysis)
         return super().to_representation(analysis)
 
     @extend_schema_field(serializers.ChoiceField([s.value for s in Stage], allow_null=True))
@@ -138,3 +148,11 @@ class AnalysisSerializer(serializers.Serializer[Analysis]):
         path = reverse("api-analysis-heatmap", args=[analysis.id])
         request = self.context.get("request")
         return request.build_absolute_uri(path) if request else path
+
+
+def _withhold(analysis: Analysis) -> None:
+    """Take off `analysis`, not off its row, what the model said, and that it said nothing."""
+    analysis.result = analysis.quality = None
+    analysis.error_code = ""
+    if analysis.status in JUDGED:
+        analysis.status = Status.COMPLETED

@@ -20,8 +20,13 @@ from rest_framework.throttling import UserRateThrottle
 
 from analyses import export, heatmap, trace
 from analyses.api.problems import ProblemSerializer
-from analyses.api.requests import HOLD_WORDING_VERSION, FilterSerializer, SubmissionSerializer
-from analyses.api.serializers import AnalysisSerializer
+from analyses.api.requests import (
+    HOLD_WORDING_VERSION,
+    FilterSerializer,
+    SubmissionSerializer,
+    note_denied,
+)
+from analyses.api.serializers import JUDGED, AnalysisSerializer
 from analyses.history import Filters
 from analyses.intake import submit
 from analyses.models import Analysis, Lesion
@@ -61,6 +66,13 @@ class AnalysesOfThePerson(GenericAPIView[Analysis]):
         analysis = get_object_or_404(self.get_queryset(), pk=analysis_id)
         trace.opened(self.person, analysis)
         return analysis
+
+    def filters(self) -> Filters:
+        """Return what the query asks for; another's lesion in it finds nothing, and is noted."""
+        asked = FilterSerializer.read(self.request.query_params)
+        if asked.lesion is not None:
+            note_denied(self.request, asked.lesion)
+        return asked
 
 
 @no_store
@@ -123,27 +135,31 @@ class AnalysisList(AnalysesOfThePerson):
         parameters=[FilterSerializer],
         responses={200: AnalysisSerializer(many=True), 400: PROBLEM, 401: PROBLEM},
     )
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> Response:  # noqa: ARG002 - the framework's
         """List the analyses, newest first."""
-        filters = FilterSerializer.read(request.query_params)
+        filters = self.filters()
         found = filters.apply(self.get_queryset())
-        if filters.category:
+        if filters.category or filters.status in JUDGED:
             # A filter must not tell what the model said where the reader's opinion comes first.
             found = found.exclude(pk__in=withheld_from(self.person))
-        page = cast("list[Analysis]", self.paginate_queryset(found))
+        try:
+            page = cast("list[Analysis]", self.paginate_queryset(found))
+        except NotFound:
+            trace.listed(self.person, self._told_of(filters, None))
+            raise
         trace.listed(self.person, self._told_of(filters, page))
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
 
-    def _told_of(self, filters: Filters, page: list[Analysis]) -> Iterable[uuid.UUID]:
-        """Return of whose records the list tells something.
+    def _told_of(self, filters: Filters, page: list[Analysis] | None) -> Iterable[uuid.UUID]:
+        """Return of whose records the list tells something; `page` is None past its end.
 
-        That there is nothing of a kind is an answer, too: of one person where a lesion was asked
-        for, else of everybody whose record was looked through.
+        That there is nothing of a kind, or nothing more, is an answer, too: of one person where a
+        lesion was asked for, else of everybody whose record was looked through.
         """
         if filters.lesion is not None:
             asked = Lesion.objects.visible_to(self.person).filter(pk=filters.lesion)
             return asked.values_list("owner_id", flat=True)
-        if filters != Filters():
+        if page is None or filters != Filters():
             return self.get_queryset().order_by().values_list("owner_id", flat=True).distinct()
         return [analysis.owner_id for analysis in page]
 
@@ -200,10 +216,9 @@ class AnalysisExport(AnalysesOfThePerson):
             429: PROBLEM,
         },
     )
-    def get(self, request: Request) -> StreamingHttpResponse:
+    def get(self, request: Request) -> StreamingHttpResponse:  # noqa: ARG002 - the framework's
         """Stream one's own analyses as CSV, narrowed as the list is."""
-        filters = FilterSerializer.read(request.query_params)
-        own = filters.apply(Analysis.objects.filter(owner=self.person))
+        own = self.filters().apply(Analysis.objects.filter(owner=self.person))
         trace.exported(self.person, [], kind="csv")
         return StreamingHttpResponse(
             export.lines(own),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
 from allauth.account.utils import get_next_redirect_url
+from allauth.core.internal import ratelimit
 from django.contrib import messages
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.shortcuts import redirect, render
@@ -19,6 +20,9 @@ from analyses.views.access import person
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
+
+
+RATES: Final = {"consent": "6/h/user"}
 
 
 @private(methods=("GET", "HEAD", "POST"))
@@ -38,6 +42,10 @@ def consent(request: HttpRequest) -> HttpResponse:
         }
         return render(request, "analyses/privacy/consent.html", context)
     if act == "give":
+        # Each giving and withdrawing is kept for years. To withdraw is never refused.
+        if not ratelimit.consume(request, app="dermai", action="consent", config=RATES):
+            messages.error(request, _("You gave and withdrew it several times. Try in an hour."))
+            return redirect("analyses:consent")
         consents.agree(user)
         messages.success(request, _("You gave your consent. You can send photos."))
         return redirect(get_next_redirect_url(request) or reverse("analyses:privacy"))

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from accounts.consent import has_consented
-from analyses import intake, wording
+from analyses import denials, intake, wording
 from analyses.answers import human_help
 from analyses.exceptions import MEGABYTE, IntakeError, TooManyLesionsError
 from analyses.forms import NEW_LESION, UploadForm
@@ -58,6 +58,8 @@ def upload(request: HttpRequest) -> HttpResponse:
 def _take(request: HttpRequest, owner: User, *, by_script: bool) -> HttpResponse:
     form = UploadForm(request.POST, request.FILES, owner=owner)
     if not form.is_valid():
+        if "lesion" in form.errors:
+            denials.note_named(request, owner, request.POST.get("lesion"))
         if by_script:
             return _refusal(" ".join(str(e) for found in form.errors.values() for e in found))
         return _page(request, form, status=HTTPStatus.UNPROCESSABLE_ENTITY)

@@ -7,7 +7,10 @@ from dermai.settings.mode import EMBEDDED, env
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"ids": {"()": "dermai.logs.IdsFilter"}},
+    "filters": {
+        "ids": {"()": "dermai.logs.IdsFilter"},
+        "routes": {"()": "dermai.logs.RouteFilter"},
+    },
     "formatters": {
         "line": {
             "()": "dermai.logs.LineFormatter",
@@ -18,7 +21,7 @@ LOGGING = {
     "handlers": {
         "console": {
             "class": "logging.StreamHandler",
-            "filters": ["ids"],
+            "filters": ["ids", "routes"],
             "formatter": env.str("LOG_FORMAT", default="line" if EMBEDDED else "json"),
         }
     },

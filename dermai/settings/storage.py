@@ -42,17 +42,23 @@ if not EMBEDDED and needs_password(REDIS_URL):
         "REDIS_URL names no password: whoever reaches that Redis could give the workers orders. "
         "Set requirepass there and write redis://:PASSWORD@HOST:PORT (rediss:// for TLS)."
     )
+_JSON = {"serializer": "dermai.cache.JsonSerializer"}
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": cache_url(REDIS_URL),
         "KEY_PREFIX": "dermai",
+        "VERSION": 2,  # of 1, which an older release may have left there, nothing is read
+        "OPTIONS": _JSON,
     },
     # Asked while a person waits, and done without where Redis does not answer at once.
     "limits": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": cache_url(REDIS_URL),
         "KEY_PREFIX": "dermai-limits",
-        "OPTIONS": {"socket_timeout": 0.25, "retry": Retry(NoBackoff(), 0)},  # s
+        "VERSION": 2,
+        "OPTIONS": _JSON | {"socket_timeout": 0.25, "retry": Retry(NoBackoff(), 0)},  # s
     },
+    # What decides who somebody is: of this process alone, where nobody else can write.
+    "process": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
 }

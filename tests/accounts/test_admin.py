@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from allauth.account.models import EmailAddress
 from django.contrib import admin
 from django.test import Client
+from django.utils import timezone
 
 from accounts import tokens
 from accounts.audit.models import Action, AuditEvent
+from accounts.consent import has_consented
 from accounts.models import Role, User
-from accounts.people import LastAdminError, OwnRoleError, change_role, set_active
-from tests.factories import make_user
+from accounts.people import (
+    LastAdminError,
+    OwnRoleError,
+    TakenError,
+    UnconfirmedError,
+    change_role,
+    invite,
+    set_active,
+)
+from tests.factories import PASSWORD, make_user
 from tests.post import delivered, path_of
 
 pytestmark = pytest.mark.django_db
@@ -215,3 +228,55 @@ def test_a_second_administrator_may_be_demoted(client: Client, ada: User) -> Non
     bob.refresh_from_db()
     assert bob.role == Role.PATIENT
     assert tokens.find(secret) is None, "tokens were given under the role before"
+
+
+@pytest.mark.parametrize("role", [Role.DERMATOLOGIST, Role.ADMIN])
+def test_no_role_goes_to_an_address_that_nobody_confirmed(
+    client: Client, ada: User, role: Role
+) -> None:
+    lurker = make_user("lurker", verified=False)
+    save(client, lurker, role=role)
+    lurker.refresh_from_db()
+    assert lurker.role == Role.PATIENT
+    assert "Nobody has confirmed this address" in client.get(USERS).content.decode()
+    with pytest.raises(UnconfirmedError):
+        change_role(lurker, role, by=ada)
+    EmailAddress.objects.filter(user=lurker).update(verified=True)
+    save(client, lurker, role=role)
+    lurker.refresh_from_db()
+    assert lurker.role == role
+
+
+def test_an_invitation_takes_over_what_a_stranger_signed_up_with_anothers_address(
+    client: Client, ada: User
+) -> None:
+    lurker = make_user("doctor", password=PASSWORD, verified=False)
+    _token, secret = tokens.issue(lurker)
+    client.post(f"{USERS}add/", {"email": lurker.email, "name": "Dr. D", "role": "dermatologist"})
+    doctor = User.objects.get(pk=lurker.pk)
+    assert (doctor.role, doctor.name) == (Role.DERMATOLOGIST, "Dr. D")
+    assert not doctor.has_usable_password()
+    assert not has_consented(doctor)
+    assert EmailAddress.objects.get(user=doctor).verified
+    assert tokens.find(secret) is None
+    assert delivered()[0].to == [doctor.email]
+    made = AuditEvent.objects.filter(action=Action.ACCOUNT_CREATED, subject_id=doctor.pk)
+    assert made.get().actor_id == ada.pk
+
+
+@pytest.mark.parametrize(
+    "opened", [{"verified": True}, {"last_login": timezone.now()}, {"role": Role.ADMIN}]
+)
+def test_an_account_that_somebody_opened_is_not_taken_over(
+    client: Client, ada: User, opened: dict[str, Any]
+) -> None:
+    known = make_user("doctor", password=PASSWORD, **{"verified": False} | opened)
+    answer = client.post(
+        f"{USERS}add/", {"email": known.email, "name": "", "role": "dermatologist"}
+    )
+    assert "There is an account with this address already" in answer.content.decode()
+    with pytest.raises(TakenError):
+        invite(email=known.email, role=Role.DERMATOLOGIST, by=ada)
+    known.refresh_from_db()
+    assert known.check_password(PASSWORD)
+    assert known.role != Role.DERMATOLOGIST

@@ -53,6 +53,37 @@ def test_an_untouched_trail_holds() -> None:
     assert verify() == []
 
 
+def test_what_is_written_while_it_walks_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    write(3)
+
+    def busy(event: AuditEvent) -> str:
+        with monkeypatch.context() as patched:
+            patched.setattr(chain, "digest", digest)
+            write(1)
+            seal()
+        return digest(event)
+
+    digest = chain.digest
+    monkeypatch.setattr(chain, "digest", busy)
+    assert verify() == []
+    assert AuditEvent.objects.count() == 6
+
+
+def test_what_retention_cuts_while_it_walks_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, *_rest = write(4)
+    AuditEvent.objects.count()
+
+    def busy() -> tuple[list[AuditCheckpoint], list[chain.Fault]]:
+        found = signed()
+        if AuditEvent.objects.filter(pk=first.pk).exists():
+            assert cut_before(AuditEvent.objects.order_by("id")[2].at) == 2
+        return found
+
+    signed = chain._signed_checkpoints
+    monkeypatch.setattr(chain, "_signed_checkpoints", busy)
+    assert verify() == []
+
+
 def test_an_empty_trail_holds() -> None:
     assert verify() == []
 

@@ -15,6 +15,7 @@ from accounts.care.services import (
     share,
 )
 from accounts.models import Role, User
+from tests.factories import make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -23,17 +24,17 @@ EVERYTHING = CareRelationship.Scope.EVERYTHING
 
 @pytest.fixture
 def alice() -> User:
-    return User.objects.create_user("alice@example.org")
+    return make_user("alice")
 
 
 @pytest.fixture
 def bob() -> User:
-    return User.objects.create_user("bob@example.org", role=Role.DERMATOLOGIST)
+    return make_user("bob", role=Role.DERMATOLOGIST)
 
 
 @pytest.fixture
 def charlie() -> User:
-    return User.objects.create_user("charlie@example.org", role=Role.DERMATOLOGIST)
+    return make_user("charlie", role=Role.DERMATOLOGIST)
 
 
 def test_a_patient_shares_by_exact_address_without_case(alice: User, bob: User) -> None:
@@ -64,7 +65,7 @@ def test_an_unknown_reference_shares_with_nobody(alice: User, bob: User, referen
 
 @pytest.mark.parametrize("role", [Role.PATIENT, Role.ADMIN])
 def test_only_a_dermatologist_can_be_shared_with(alice: User, role: Role) -> None:
-    User.objects.create_user("other@example.org", role=role)
+    make_user("other", role=role)
     with pytest.raises(DermatologistNotFoundError):
         share(patient=alice, reference="other@example.org", scope=EVERYTHING)
 
@@ -128,3 +129,10 @@ def test_the_database_refuses_a_second_active_one(alice: User, bob: User) -> Non
     share(patient=alice, reference=bob.email, scope=EVERYTHING)
     with pytest.raises(IntegrityError), transaction.atomic():
         CareRelationship.objects.create(patient=alice, dermatologist=bob, wording_version="1")
+
+
+def test_whose_address_nobody_confirmed_is_not_found(alice: User) -> None:
+    lurker = make_user("lurker", role=Role.DERMATOLOGIST, verified=False)
+    for reference in (lurker.email, invitation_code(dermatologist=lurker).code):
+        with pytest.raises(DermatologistNotFoundError):
+            share(patient=alice, reference=reference, scope=EVERYTHING)

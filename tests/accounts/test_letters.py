@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import socketserver
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from email import message_from_bytes
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,9 +21,11 @@ from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 
+from accounts import tasks
 from accounts.models import Letter
 from accounts.post import letters
 from accounts.tasks import send_letters
+from analyses import erasure
 from dermai.celery import app
 from tests.factories import make_user
 
@@ -230,3 +236,52 @@ def test_a_mail_server_that_is_down_only_delays(settings: SettingsWrapper) -> No
 def use_smtp(settings: SettingsWrapper, port: int) -> None:
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", port
+
+
+class TestMailsInFiles:
+    @pytest.fixture
+    def folder(self, settings: SettingsWrapper, tmp_path: Path) -> Path:
+        """Write mails where the embedded mode does."""
+        settings.EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+        settings.EMAIL_FILE_PATH = tmp_path
+        for to in ("Alice@example.org", "malice@example.org", "bob@example.org"):
+            letters.write(to=to, subject="For you", body="To: alice@example.org")
+        assert letters.send_due() == 3
+        return tmp_path
+
+    @staticmethod
+    def left(folder: Path) -> list[str]:
+        mails = b"".join(path.read_bytes() for path in folder.iterdir()).split(b"-" * 79 + b"\n")
+        return sorted(str(message_from_bytes(mail)["To"]) for mail in mails[:-1])
+
+    def test_they_are_deleted_after_a_while(self, folder: Path) -> None:
+        then = time.time() - letters.KEPT.total_seconds()
+        for path in folder.iterdir():
+            os.utime(path, (then + 60, then + 60))
+        tasks.clear_sessions()
+        assert len(self.left(folder)) == 3
+        for path in folder.iterdir():
+            os.utime(path, (then - 5, then - 5))
+        tasks.clear_sessions()
+        assert self.left(folder) == []
+
+    def test_of_a_file_of_several_the_others_stay(self, folder: Path) -> None:
+        together = b"".join(path.read_bytes() for path in folder.iterdir())
+        for path in folder.iterdir():
+            path.unlink()
+        (folder / "one.log").write_bytes(together)
+        assert letters.forget_files(to="ALICE@example.org") == 1
+        assert self.left(folder) == ["bob@example.org", "malice@example.org"]
+
+    def test_erasing_an_account_deletes_the_mails_to_it_and_no_others(
+        self, folder: Path, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
+    ) -> None:
+        alice = make_user("alice")
+        with django_capture_on_commit_callbacks(execute=True):
+            erasure.erase_account(alice)
+        assert self.left(folder) == ["bob@example.org", "malice@example.org"]
+
+    def test_a_mail_server_has_no_files(self, folder: Path, settings: SettingsWrapper) -> None:
+        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+        assert letters.forget_files(to="bob@example.org") == 0
+        assert len(self.left(folder)) == 3

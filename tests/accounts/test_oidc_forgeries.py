@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -11,6 +12,7 @@ from allauth.account.models import EmailAddress
 from allauth.socialaccount.models import SocialAccount
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from django.core.cache import caches
 from django.test import Client
 
 from accounts.models import Role, User
@@ -53,7 +55,7 @@ def test_an_account_whose_address_nobody_confirmed_here_is_not_matched(
 ) -> None:
     lurker = make_user("lurker", password="correct horse battery staple")
     User.objects.filter(pk=lurker.pk).update(email=ALICE["email"])
-    EmailAddress.objects.create(user=lurker, email=ALICE["email"], verified=False, primary=True)
+    EmailAddress.objects.filter(user=lurker).update(email=ALICE["email"], verified=False)
     assert was_refused(client, sign_in(client))
     assert "never confirmed" in told(client)
     assert not SocialAccount.objects.exists()
@@ -219,3 +221,15 @@ def test_who_turns_back_at_the_hospital_is_back_at_the_sign_in(
     answer = sign_in(client)
     assert answer["Location"] == LOGIN
     assert "You did not sign in" in told(client)
+
+
+def test_a_description_that_somebody_put_into_redis_is_not_believed(
+    client: Client, hospital: Provider
+) -> None:
+    """Whoever writes there would name keys of their own, and sign in as anybody."""
+    alice = create_account(email=ALICE["email"], role=Role.PATIENT, by=None)
+    key = "oidc:" + hashlib.sha256(hospital.issuer.encode()).hexdigest()
+    forged = hospital.description() | {"jwks_uri": "https://evil.example/jwks"}
+    caches["default"].set(key, forged, timeout=60)
+    sign_in(client)
+    assert who(client) == str(alice.pk)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from allauth.socialaccount.models import SocialAccount
+from django.contrib.sessions.models import Session
 from django.test import Client
 
 from accounts.audit.models import Action, AuditEvent
@@ -110,3 +113,19 @@ def test_without_a_hospital_the_profile_says_nothing_of_one(client: Client) -> N
     client.force_login(make_user())
     assert LINK not in client.get("/accounts/profile/").content.decode()
     assert client.get(LINK).status_code == 404
+
+
+def test_a_password_that_is_set_too_late_is_kept_nowhere(
+    client: Client, hospital: Provider
+) -> None:
+    """Allauth keeps a request that has to wait in the session, which is in the database."""
+    create_account(email=ALICE["email"], role=Role.PATIENT, by=None)
+    hospital.person["auth_time"] = int(time.time()) - 3600
+    sign_in(client)
+    late = {"password1": "a-secret-to-be", "password2": "a-secret-to-be"}
+    answer = client.post("/accounts/password/set/", late)
+    assert answer["Location"] == "/accounts/password/set/"
+    assert client.get(answer["Location"])["Location"].startswith("/accounts/hospital/again/")
+    kept = [session.get_decoded() for session in Session.objects.all()]
+    assert kept
+    assert "a-secret" not in str(kept)

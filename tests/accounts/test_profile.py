@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from accounts import tokens
+from accounts import tokens, views
+from accounts.audit.models import Action, AuditEvent
 from accounts.models import Role
-from tests.factories import make_user
+from tests.factories import PASSWORD, make_user
 
 if TYPE_CHECKING:
     from django.test import Client
@@ -76,3 +77,32 @@ def test_a_name_of_markup_is_shown_as_text(client: Client) -> None:
     client.force_login(make_user("alice"))
     client.post(PROFILE, {"name": "<img src=x onerror=alert(1)>", "language": ""})
     assert "<img src=x" not in client.get(PROFILE).content.decode()
+
+
+def test_a_name_is_changed_so_often_an_hour(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = make_user("alice")
+    monkeypatch.setitem(views.RATES, "rename", "2/h/user")
+    client.force_login(alice)
+    for name in ("One", "Two", "Three"):
+        answer = client.post("/accounts/profile/", {"name": name, "language": ""})
+    assert "You changed your name several times" in answer.content.decode()
+    # What is no line in the trail is saved.
+    client.post("/accounts/profile/", {"name": "Two", "language": "es"})
+    alice.refresh_from_db()
+    assert (alice.name, alice.language) == ("Two", "es")
+    assert AuditEvent.objects.filter(action=Action.PROFILE_CHANGED).count() == 2
+
+
+def test_a_wrong_present_password_stands_in_the_trail(client: Client) -> None:
+    alice = make_user("alice", password=PASSWORD)
+    client.force_login(alice)
+    new = "a wholly new password"
+    form = {"oldpassword": "wrong", "password1": new, "password2": new}
+    client.post("/accounts/password/change/", form)
+    assert AuditEvent.objects.get(action=Action.SIGN_IN_FAILED).subject_id == alice.pk
+    client.post("/accounts/password/change/", form | {"oldpassword": PASSWORD})
+    alice.refresh_from_db()
+    assert alice.check_password(new)
+    assert AuditEvent.objects.filter(action=Action.SIGN_IN_FAILED).count() == 1

@@ -76,6 +76,18 @@ def test_a_page_that_polls_does_not_keep_a_session_open(alice: User) -> None:
     assert client.session[SEEN] > time.time() - 1000
 
 
+def test_who_says_that_every_look_is_a_poll_meets_the_limits_too(alice: User) -> None:
+    client = Client()
+    client.post("/accounts/login/", {"login": alice.email, "password": PASSWORD})
+    assert is_open(client, hx_request="true")
+    for key, limit in ((SEEN, settings.SESSION_IDLE_LIMIT), (BEGAN, settings.SESSION_MAX_AGE)):
+        assert time.time() - client.session[key] < 60
+        move_back(client, key, limit + 5)
+        assert not is_open(client, hx_request="true")
+        client.post("/accounts/login/", {"login": alice.email, "password": PASSWORD})
+        assert is_open(client, hx_request="true")
+
+
 def test_the_list_names_each_device_and_which_one_is_here(alice: User) -> None:
     signed_in(alice, "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) Safari/604.1")
     html = signed_in(alice).get(SESSIONS).content.decode()

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts.care.models import CareRelationship
 from accounts.care.services import CARE_WORDING_VERSION, invitation_code, share
 from accounts.care.wording import WHAT_THEY_SEE
-from accounts.models import Role
+from accounts.models import Role, User
 from tests.analyses_pages.markup import Document
 from tests.factories import make_user
 
@@ -132,6 +133,23 @@ def test_a_dermatologist_sees_the_code_the_patients_and_can_renew_the_code(
     assert before not in client.get(reverse("accounts:patients")).content.decode()
 
 
+def test_who_became_an_administrator_ends_what_was_shared_and_shares_no_more(
+    client: Client, alice: User, bob: User
+) -> None:
+    shared = share(patient=alice, reference=bob.email, scope="everything")
+    User.objects.filter(pk=alice.pk).update(role=Role.ADMIN, second_factor_since=timezone.now())
+    alice.refresh_from_db()
+    client.force_login(alice)
+    page = client.get(SHARING).content.decode()
+    assert bob.email in page
+    assert "Share my record" not in page
+    assert client.post(reverse("accounts:end_sharing", args=[shared.pk])).status_code == 302
+    shared.refresh_from_db()
+    assert shared.revoked_at is not None
+    assert ask(client, bob.email).status_code == 404
+    assert CareRelationship.objects.filter(revoked_at=None).count() == 0
+
+
 def test_a_patient_has_no_page_of_patients_and_an_admin_shares_nothing(
     client: Client, alice: User
 ) -> None:
@@ -139,4 +157,4 @@ def test_a_patient_has_no_page_of_patients_and_an_admin_shares_nothing(
     assert client.get(reverse("accounts:patients")).status_code == 404
     assert client.post(reverse("accounts:renew_code")).status_code == 404
     client.force_login(make_user("root", role=Role.ADMIN))
-    assert client.get(SHARING).status_code == 404
+    assert ask(client, "somebody@example.org").status_code == 404

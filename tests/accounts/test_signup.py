@@ -8,7 +8,8 @@ import pytest
 from allauth.account.models import EmailAddress
 from django.urls import reverse
 
-from accounts.audit.models import AuditEvent
+from accounts import consent, invitations
+from accounts.audit.models import Action, AuditEvent
 from accounts.consent import HEALTH_DATA_VERSION
 from accounts.models import Consent, Role, User
 from tests.factories import make_user
@@ -136,3 +137,20 @@ def test_production_waits_for_the_address_to_be_confirmed(
     client.logout()
     client.post("/accounts/login/", {"login": "alice@example.org", "password": PASSWORD})
     assert "_auth_user_id" in client.session
+
+
+def test_what_a_stranger_agreed_to_with_anothers_address_is_asked_anew(client: Client) -> None:
+    """Whoever sets a new password by the mail to an address never confirmed may be another."""
+    lurker = make_user("alice", password=PASSWORD, verified=False)
+    known = make_user("bob", password=PASSWORD)
+    for person in (lurker, known):
+        link = invitations._path(person)
+        page = client.get(link, follow=True)
+        new = "a wholly new password"
+        client.post(page.request["PATH_INFO"], {"password1": new, "password2": new})
+        person.refresh_from_db()
+        assert person.check_password(new)
+    assert consent.standing(lurker) is consent.Standing.WITHDRAWN
+    assert consent.has_consented(known)
+    event = AuditEvent.objects.get(action=Action.CONSENT_WITHDRAWN)
+    assert (event.subject_id, event.actor_id) == (lurker.pk, None)

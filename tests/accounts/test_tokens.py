@@ -6,12 +6,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from allauth.account.models import EmailAddress
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 from django.test import Client
 from django.utils import timezone
 
-from accounts import tokens
+from accounts import api, tokens
 from accounts.models import ApiToken, Role, User
 from accounts.people import change_role, set_active
 from tests.factories import PASSWORD, make_user
@@ -83,6 +84,7 @@ def test_production_gives_no_token_for_an_unconfirmed_address(
     client: Client, alice: User, settings: Any
 ) -> None:
     settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+    EmailAddress.objects.filter(user=alice).update(verified=False)
     assert ask(client, email=alice.email).status_code == 403
     assert not ApiToken.objects.exists()
 
@@ -191,3 +193,15 @@ def test_a_token_ends_with_the_role_it_was_given_under(alice: User) -> None:
     assert not opens(secret)
     change_role(alice, Role.PATIENT, by=ada)
     assert not opens(secret)
+
+
+def test_tokens_are_counted_however_right_the_password(
+    client: Client, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(api.RATES, "token", "2/h/user")
+    answers = [ask(client, email=alice.email) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [201, 201, 429]
+    assert int(answers[-1]["Retry-After"]) > 3000
+    assert ApiToken.objects.count() == 2
+    make_user("bob", password=PASSWORD)
+    assert ask(client, email="bob@example.org").status_code == 201

@@ -69,6 +69,27 @@ def test_the_admins_page_shows_names_and_ids_and_keeps_the_filters(
     assert "page=1" in client.get(reverse("accounts:audit"), {"page": "2"}).content.decode()
 
 
+@pytest.mark.parametrize(
+    ("query", "filtered"),
+    [
+        ({}, False),
+        ({"page": "2"}, False),
+        ({"action": "", "who": "", "since": "", "until": ""}, False),
+        ({"action": "read"}, True),
+        ({"who": "nobody@example.org"}, True),
+        ({"since": "2026-01-01"}, True),
+        ({"until": "yesterday"}, True),
+        ({"who": "a", "page": "2"}, True),
+    ],
+)
+def test_the_button_that_clears_is_there_exactly_where_a_filter_is_set(
+    client: Client, root: User, query: dict[str, str], *, filtered: bool
+) -> None:
+    client.force_login(root)
+    html = client.get(reverse("accounts:audit"), query).content.decode()
+    assert (f'href="{reverse("accounts:audit")}">Clear</a>' in html) is filtered
+
+
 def test_an_impossible_day_is_named(client: Client, root: User) -> None:
     client.force_login(root)
     html = client.get(reverse("accounts:audit"), {"since": "yesterday"}).content.decode()

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from allauth.mfa.models import Authenticator
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.contenttypes.models import ContentType
 from PIL import Image
 
 from accounts import people
 from accounts.audit.chain import record
 from accounts.audit.models import Action
-from accounts.models import Role
+from accounts.care.services import invitation_code
+from accounts.models import Role, SecondFactorReset, User
 from accounts.tokens import issue
 from analyses import archive, reviews, trace
 from analyses.models import Advice, Analysis, Lesion, Opinion
@@ -25,8 +28,6 @@ from tests.factories import make_lesion, make_user
 if TYPE_CHECKING:
     from django.test import Client
     from pytest_django import DjangoCaptureOnCommitCallbacks
-
-    from accounts.models import User
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("image_store")]
 
@@ -119,6 +120,90 @@ def test_staff_who_changed_the_account_are_named() -> None:
     assert [one["by"] for one in changes] == ["Root"]
 
 
+def log(by: User, of: User, message: str) -> None:
+    LogEntry.objects.create(
+        user=by,
+        content_type=ContentType.objects.get_for_model(User),
+        object_id=str(of.pk),
+        object_repr=of.email,
+        action_flag=CHANGE,
+        change_message=message,
+    )
+
+
+def test_administrators_learn_what_they_did_and_not_to_whom() -> None:
+    alice, mallory = make_user("alice"), make_user("mallory")
+    root, zoe = make_user("root", role=Role.ADMIN), make_user("zoe", role=Role.ADMIN)
+    log(root, alice, '[{"changed": {"fields": ["Name", "Role"]}}]')
+    log(root, mallory, '[{"changed": {"name": "person", "object": "mallory", "fields": ["Name"]}}]')
+    log(root, mallory, "Renamed mallory.")
+    log(zoe, mallory, '["Mallory again."]')
+    SecondFactorReset.objects.create(user=mallory, asked_by=root, done_by=zoe)
+    SecondFactorReset.objects.create(user=alice, asked_by=root)
+
+    bundle = opened(root)
+    everything = b"".join(bundle.read(name) for name in bundle.namelist()).lower()
+    for stranger in (b"mallory", b"alice", b"zoe"):
+        assert stranger not in everything
+    done = [(one["by"], one["by_you"], one["changes"]) for one in read(root, "admin_log.json")]
+    assert done == [("Root", True, "Name, Role"), ("Root", True, "Name"), ("Root", True, "")]
+    asked = [
+        (one["asked_by_you"], one["done_by_you"], one["done_by"])
+        for one in read(root, "second_factor_resets.json")
+    ]
+    assert asked == [(True, False, ""), (True, False, "")]
+    confirmed = read(zoe, "second_factor_resets.json")
+    assert [(one["asked_by"], one["done_by"]) for one in confirmed] == [("", "Zoe")]
+
+    (entry,) = read(alice, "admin_log.json")
+    assert (entry["about_you"], entry["by"], entry["called"]) == (True, "Root", alice.email)
+    (reset,) = read(alice, "second_factor_resets.json")
+    assert (reset["about_you"], reset["asked_by"], reset["done_by"]) == (True, "Root", "")
+
+
+def test_dermatologists_take_along_what_they_wrote_and_nothing_that_the_model_said(
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+) -> None:
+    case = make_case()
+    reviews.reveal(analysis_id=case.analysis.pk, to=case.bob)
+    code = invitation_code(dermatologist=case.bob)
+    with django_capture_on_commit_callbacks(execute=True):
+        reviews.write(analysis_id=case.analysis.pk, author=case.bob, **OPINION)
+
+    (written,) = read(case.bob, "written_answers.json")
+    assert written.items() >= (OPINION | {"analysis": str(case.analysis.pk)}).items()
+    assert "model_category" not in written
+    assert read(case.bob, "answers.json") == []
+    (own,), (of_hers,) = read(case.bob, "reveals.json"), read(case.alice, "reveals.json")
+    assert (own["by_you"], of_hers["by_you"], of_hers["by"]) == (True, False, "Bob")
+    assert read(case.charlie, "reveals.json") == read(case.charlie, "written_answers.json") == []
+    assert read(case.alice, "written_answers.json") == []
+
+    account = read(case.bob, "account.json")
+    assert list(account["invitation_codes"][0]) == ["renewed_at"]
+    bundle = opened(case.bob)
+    assert code.code.encode() not in b"".join(bundle.read(name) for name in bundle.namelist())
+
+
+def test_the_account_as_a_table_says_all_that_it_says_as_json() -> None:
+    case = make_case()
+    issue(case.alice)
+    issue(case.alice)
+    account = read(case.alice, "account.json")
+    table = list(csv.DictReader(io.StringIO(opened(case.alice).read("account.csv").decode())))
+    told = {(row["part"], row["number"], row["field"]) for row in table}
+    parts = {name: value for name, value in account.items() if isinstance(value, list)}
+    assert told == {("account", "", name) for name in account.keys() - parts.keys()} | {
+        (part, str(number), field)
+        for part, entries in parts.items()
+        for number, entry in enumerate(entries, start=1)
+        for field in entry
+    }
+    assert len(table) == len(told)
+    assert {"part": "shares", "number": "1", "field": "with", "value": "Bob"} in table
+    assert ("api_tokens", "2", "created_at") in told
+
+
 def test_no_secret_is_in_it() -> None:
     alice = make_user("alice", password="correct horse battery staple")
     token, secret = issue(alice)
@@ -180,6 +265,7 @@ def test_each_kind_of_record_is_a_table_too_and_explained_in_the_persons_languag
 ) -> None:
     case = make_case()
     make_lesion(case.alice, "=1+1")
+    reviews.reveal(analysis_id=case.analysis.pk, to=case.bob)
     with django_capture_on_commit_callbacks(execute=True):
         reviews.write(
             analysis_id=case.analysis.pk, author=case.bob, **OPINION | {"note": "@SUM(1)"}
@@ -189,7 +275,8 @@ def test_each_kind_of_record_is_a_table_too_and_explained_in_the_persons_languag
     bundle = opened(case.alice)
     explained = bundle.read("README.txt").decode()
     assert "sus consentimientos" in explained
-    for name in ("lesions", "analyses", "answers", "access", "deletions"):
+    assert explained.startswith("Todo lo que DermAI guarda sobre usted.")
+    for name in ("lesions", "analyses", "answers", "access", "deletions", "reveals"):
         rows = list(csv.DictReader(io.StringIO(bundle.read(f"{name}.csv").decode())))
         assert len(rows) == len(json.loads(bundle.read(f"{name}.json"))) > 0
         assert f"{name}.json, {name}.csv" in explained

@@ -13,9 +13,10 @@ from redis.exceptions import RedisError
 from accounts.audit import denials as limited
 from accounts.audit.models import Action, AuditEvent
 from accounts.care.models import CareRelationship
+from accounts.models import Role
 from accounts.tokens import issue
 from tests.cases import make_case
-from tests.factories import make_lesion, make_user
+from tests.factories import make_analysis, make_lesion, make_upload, make_user
 
 if TYPE_CHECKING:
     from django.test import Client
@@ -101,6 +102,77 @@ def test_anothers_passkey_is_a_denial_and_a_number_of_nobody_is_none(
         assert answer.status_code == 404
     assert denials() == [("passkey", str(passkey.pk))]
     assert AuditEvent.objects.get(action=Action.DENIED).subject_id == case.alice.pk
+
+
+@pytest.mark.parametrize("name", ["api-analyses", "api-analyses-export"])
+def test_anothers_lesion_in_a_query_is_noted_and_answered_as_one_of_nobody(
+    client: Client, name: str
+) -> None:
+    theirs = make_lesion(make_user("alice"))
+    mallory = make_user("mallory", role=Role.DERMATOLOGIST)
+    client.force_login(mallory)
+    answers = []
+    for lesion_id in (theirs.pk, uuid.uuid4()):
+        answer = client.get(reverse(name), {"lesion": str(lesion_id)})
+        answers.append((answer.status_code, answer.getvalue()))
+        assert denials() == [("lesion", str(theirs.pk))]
+    assert answers[0] == answers[1]
+    assert answers[0][0] == 200
+    event = AuditEvent.objects.get(action=Action.DENIED)
+    assert (event.actor_id, event.subject_id) == (mallory.pk, theirs.owner_id)
+
+
+def test_anothers_lesion_in_an_upload_is_noted_and_answered_as_one_of_nobody(
+    client: Client,
+) -> None:
+    theirs = make_lesion(make_user("alice"))
+    mallory = make_user("mallory")
+    client.force_login(mallory)
+    answers = []
+    for lesion_id in (str(theirs.pk), str(uuid.uuid4()), "no-id"):
+        sent = {"image": make_upload(), "lesion": lesion_id}
+        answer = client.post(reverse("api-analyses"), sent)
+        answers.append((answer.status_code, answer.content.decode().replace(lesion_id, "ID")))
+        assert denials() == [("lesion", str(theirs.pk))]
+    assert answers[0] == answers[1]
+    assert answers[0][0] == answers[2][0] == 400
+    event = AuditEvent.objects.get(action=Action.DENIED)
+    assert (event.actor_id, event.subject_id) == (mallory.pk, theirs.owner_id)
+    assert not mallory.analyses.exists()
+
+
+def test_a_lesion_of_ones_own_or_shared_in_a_query_or_an_upload_is_no_denial(
+    client: Client,
+) -> None:
+    case = make_case()
+    lesion = make_lesion(case.alice)
+    make_analysis(case.alice, lesion=lesion)
+    client.force_login(case.alice)
+    sent = {"image": make_upload(), "lesion": str(lesion.pk)}
+    assert client.post(reverse("api-analyses"), sent).status_code == 202
+    for person in (case.alice, case.bob):
+        client.force_login(person)
+        answer = client.get(reverse("api-analyses"), {"lesion": str(lesion.pk)})
+        assert answer.json()["count"] == 2
+    assert denials() == []
+    # Of a shared one nobody but its owner adds a photo.
+    sent = {"image": make_upload(), "lesion": str(lesion.pk)}
+    assert client.post(reverse("api-analyses"), sent).status_code == 400
+    assert denials() == [("lesion", str(lesion.pk))]
+
+
+def test_who_names_everybodys_lesions_leaves_a_bounded_trace(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limited, "RATES", limited.RATES | {"denied": "2/h/user"})
+    theirs = make_lesion(make_user("alice"))
+    client.force_login(make_user("mallory"))
+    for _ in range(3):
+        client.get(reverse("api-analyses"), {"lesion": str(theirs.pk)})
+        sent = {"image": make_upload(), "lesion": str(theirs.pk)}
+        client.post(reverse("api-analyses"), sent)
+    found = AuditEvent.objects.filter(action=Action.DENIED).order_by("id")
+    assert [event.details for event in found] == [{}, {}, {"throttled": True}]
 
 
 def test_who_asks_for_everything_leaves_a_bounded_trace(

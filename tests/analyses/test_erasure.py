@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
+from django.contrib.sessions.models import Session
+from django.test import Client
 from django.urls import reverse
 
 from accounts import consent
@@ -30,13 +32,12 @@ from analyses.models import (
     Tombstone,
 )
 from tests.cases import make_case, make_ended
-from tests.factories import make_analysis, make_lesion, make_user
+from tests.factories import PASSWORD, make_analysis, make_lesion, make_user
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pytest_django
-    from django.test import Client
     from pytest_django import DjangoCaptureOnCommitCallbacks
 
 pytestmark = [
@@ -127,6 +128,17 @@ def test_erasing_an_account_leaves_nothing_of_the_person_but_a_number(
     assert stone.digest in erasure_log.read_text()
 
 
+def test_erasing_an_account_leaves_no_session_of_it_anywhere() -> None:
+    alice = make_user("alice", password=PASSWORD)
+    for _ in range(2):
+        client = Client()
+        client.post("/accounts/login/", {"login": alice.email, "password": PASSWORD})
+        assert client.get("/dashboard/").status_code == 200
+    assert Session.objects.count() == 2
+    erasure.erase_account(alice)
+    assert not Session.objects.exists()
+
+
 def test_what_a_dermatologist_wrote_stays_with_the_patients() -> None:
     case = make_case()
     reviews.write(
@@ -183,3 +195,13 @@ def test_withdrawing_the_consent_stops_processing_holding_and_sharing(
         make_analysis(case.alice)
     actions = set(AuditEvent.objects.values_list("action", flat=True))
     assert {Action.CONSENT_WITHDRAWN, Action.UNSHARED, Action.DELETED} <= actions
+
+
+def test_a_wrong_password_before_erasing_stands_in_the_trail(client: Client) -> None:
+    alice = make_user("alice", password=PASSWORD)
+    client.force_login(alice)
+    answer = client.post("/privacy/erase/", {"password": "wrong", "confirm": "on"})
+    assert answer.status_code == 422
+    assert User.objects.filter(pk=alice.pk).exists()
+    event = AuditEvent.objects.get(action=Action.SIGN_IN_FAILED)
+    assert event.subject_id == alice.pk

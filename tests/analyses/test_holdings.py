@@ -55,6 +55,7 @@ def test_an_ordinary_installation_has_nothing_left_over(
     out = io.StringIO()
     call_command("privacy_report", stdout=out)
     assert "pictures held: 1" in out.getvalue()
+    assert "records that a tombstone names: 0" in out.getvalue()
 
 
 def test_each_leftover_is_counted() -> None:
@@ -82,6 +83,8 @@ def test_each_leftover_is_counted() -> None:
     assert leftovers()["results_without_analysis"] == 1
     Tombstone.objects.create(kind="account", digest="0" * 64)
     assert leftovers()["tombstones_not_in_the_file"] == 1
+    Tombstone.objects.create(kind="account", digest=Tombstone.digest_of(case.alice.pk))
+    assert leftovers()["records_that_a_tombstone_names"] == 1
 
 
 def test_an_upload_while_the_stock_is_taken_lacks_no_file(monkeypatch: pytest.MonkeyPatch) -> None:

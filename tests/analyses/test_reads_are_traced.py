@@ -127,6 +127,33 @@ def test_a_list_of_the_api_that_finds_nothing_is_noted_of_all_it_looked_through(
     assert reads(stranger, case.bob) == []
 
 
+@pytest.mark.parametrize("query", [{}, *FILTERS])
+def test_a_page_of_the_api_past_the_end_is_noted_of_all_it_looked_through(
+    query: dict[str, str],
+) -> None:
+    """It is a plain 404, and tells how many there are at most."""
+    case = make_case()
+    make_ended(carol := make_user("carol"))
+    share(patient=carol, reference=case.bob.email, scope=EVERYTHING)
+    make_ended(stranger := make_user("dora"))
+    answer = signed_in(case.bob).get(reverse("api-analyses"), query | {"page": "7"})
+    assert answer.status_code == 404
+    assert reads(case.alice, case.bob) == reads(carol, case.bob) == [Action.LISTED]
+    assert reads(stranger, case.bob) == []
+
+
+def test_a_page_past_the_end_for_one_lesion_is_noted_of_its_owner() -> None:
+    case = make_case()
+    make_ended(carol := make_user("carol"))
+    share(patient=carol, reference=case.bob.email, scope=EVERYTHING)
+    lesion = make_lesion(case.alice)
+    case.alice.analyses.update(lesion=lesion)
+    asked = {"lesion": str(lesion.pk), "page": "2"}
+    assert signed_in(case.bob).get(reverse("api-analyses"), asked).status_code == 404
+    assert reads(case.alice, case.bob) == [Action.LISTED]
+    assert reads(carol, case.bob) == []
+
+
 def test_a_list_of_the_api_for_one_lesion_is_noted_of_its_owner() -> None:
     case = make_case()
     make_ended(carol := make_user("carol"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +16,8 @@ from accounts.care.models import CareRelationship
 from accounts.care.services import revoke, share
 from accounts.models import Consent, User
 from analyses import erasure, reconcile, tasks, tombstones
+from analyses.holdings import take_stock
+from analyses.management.commands import privacy_report
 from analyses.models import (
     Analysis,
     Lesion,
@@ -146,6 +149,88 @@ def test_a_consent_given_after_the_withdrawal_stays_after_a_restore(
     consent.agree(alice)
     call_command("replay_erasures", stdout=io.StringIO())
     assert consent.has_consented(alice)
+
+
+def named() -> int:
+    return take_stock().leftovers.records_that_a_tombstone_names
+
+
+def restored(kind: str) -> None:
+    """End one record of `kind` and put it back, with an empty table of tombstones."""
+    case = make_case()
+    lesion = make_lesion(case.alice)
+    analysis = make_ended(case.alice)
+    assert named() == 0
+    if kind == Tombstone.Kind.ACCOUNT:
+        mallory = make_user("mallory")
+        pk = mallory.pk
+        erasure.erase_account(mallory)
+        User.objects.create(pk=pk, email="mallory@example.org")
+    elif kind == Tombstone.Kind.LESION:
+        pk = lesion.pk
+        erasure.delete_lesion(lesion_id=pk, by=case.alice)
+        Lesion.objects.create(pk=pk, owner=case.alice, name="back")
+    elif kind == Tombstone.Kind.ANALYSIS:
+        pk = analysis.pk
+        erasure.delete_analysis(analysis_id=pk, by=case.alice)
+        Analysis.objects.create(
+            pk=pk, owner=case.alice, sha256="0" * 64, width=9, height=9, image_key=b"k"
+        )
+    elif kind == Tombstone.Kind.SHARING:
+        share_id = CareRelationship.objects.get(patient=case.alice).pk
+        revoke(relationship_id=share_id, by=case.alice)
+        assert named() == 0
+        CareRelationship.objects.update(revoked_at=None)
+    else:
+        erasure.withdraw_consent(case.charlie)  # who shares with nobody
+        assert named() == 0
+        Consent.objects.update(withdrawn_at=None)
+
+
+@pytest.mark.parametrize("kind", Tombstone.Kind.values)
+@pytest.mark.parametrize("place", ["file", "table"])
+def test_the_report_counts_what_a_backup_brought_back(
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+    erasure_log: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    place: str,
+) -> None:
+    monkeypatch.setattr(privacy_report, "LOOK_AGAIN", 0)
+    with django_capture_on_commit_callbacks(execute=True):
+        restored(kind)
+    if place == "file":
+        Tombstone.objects.all().delete()
+    else:
+        erasure_log.unlink()
+    assert named() == 1
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.raises(SystemExit) as ended:
+        call_command("privacy_report", "--json", stdout=out, stderr=err)
+    assert ended.value.code == 1
+    assert json.loads(out.getvalue())["leftovers"]["records_that_a_tombstone_names"] == 1
+    call_command("replay_erasures", stdout=io.StringIO())
+    assert named() == 0
+
+
+def test_a_tombstone_in_the_file_and_in_the_table_counts_its_record_once(
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks, erasure_log: Path
+) -> None:
+    with django_capture_on_commit_callbacks(execute=True):
+        restored(Tombstone.Kind.ACCOUNT)
+    assert Tombstone.objects.exists()
+    assert erasure_log.exists()
+    assert named() == 1
+
+
+def test_the_report_says_so_where_it_cannot_read_the_file(erasure_log: Path) -> None:
+    erasure_log.write_text('{"kind": "account"}\n')
+    with pytest.raises(CommandError, match="line 1, is no tombstone"):
+        call_command("privacy_report", stdout=io.StringIO())
+    erasure_log.unlink()
+    erasure_log.mkdir()
+    with pytest.raises(CommandError, match="cannot be told"):
+        call_command("privacy_report", stdout=io.StringIO())
 
 
 def test_a_tombstone_that_could_not_be_written_is_written_by_reconcile(

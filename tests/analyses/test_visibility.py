@@ -11,6 +11,7 @@ from accounts.care.models import CareRelationship
 from accounts.care.services import revoke, share
 from accounts.models import Role, User
 from analyses.models import Analysis, Lesion
+from tests.factories import make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -19,12 +20,12 @@ Scope = CareRelationship.Scope
 
 @pytest.fixture
 def alice() -> User:
-    return User.objects.create_user("alice@example.org")
+    return make_user("alice")
 
 
 @pytest.fixture
 def bob() -> User:
-    return User.objects.create_user("bob@example.org", role=Role.DERMATOLOGIST)
+    return make_user("bob", role=Role.DERMATOLOGIST)
 
 
 def upload(owner: User, *, lesion: Lesion | None = None, days_ago: int = 0) -> Analysis:
@@ -38,7 +39,7 @@ def upload(owner: User, *, lesion: Lesion | None = None, days_ago: int = 0) -> A
 
 def test_a_patient_sees_only_their_own(alice: User) -> None:
     mine = upload(alice)
-    upload(User.objects.create_user("mallory@example.org"))
+    upload(make_user("mallory"))
     assert list(Analysis.objects.visible_to(alice)) == [mine]
 
 
@@ -77,7 +78,7 @@ def test_ending_the_sharing_hides_everything_at_once(alice: User, bob: User) -> 
 
 def test_one_patients_sharing_opens_nobody_elses_record(alice: User, bob: User) -> None:
     mine = upload(alice)
-    upload(User.objects.create_user("mallory@example.org"))
+    upload(make_user("mallory"))
     share(patient=alice, reference=bob.email, scope=Scope.EVERYTHING)
     assert list(Analysis.objects.visible_to(bob)) == [mine]
 
@@ -90,7 +91,7 @@ def test_the_patient_does_not_see_the_dermatologists_uploads(alice: User, bob: U
 
 def test_an_administrator_sees_no_clinical_content(alice: User, bob: User) -> None:
     upload(alice)
-    admin = User.objects.create_user("root@example.org", role=Role.ADMIN)
+    admin = make_user("root", role=Role.ADMIN)
     CareRelationship.objects.create(patient=alice, dermatologist=admin, wording_version="1")
     assert not Analysis.objects.visible_to(admin).exists()
     assert not Lesion.objects.visible_to(admin).exists()

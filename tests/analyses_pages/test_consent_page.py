@@ -13,6 +13,7 @@ from accounts.audit.models import Action, AuditEvent
 from accounts.consent import Standing, standing
 from accounts.models import Consent, User
 from analyses.models import Analysis
+from analyses.views import consent as views
 from tests.analyses_pages.conftest import Open
 from tests.factories import make_consent, make_upload, make_user
 
@@ -136,3 +137,20 @@ def test_the_privacy_page_leads_whoever_was_never_asked_to_the_consent(window: C
     page = window.get(reverse("analyses:privacy")).content.decode()
     assert "You have not given your consent: no photo is taken." in page
     assert f'href="{reverse("analyses:consent")}"' in page
+
+
+def test_to_give_is_counted_and_to_withdraw_never_is(
+    window: Client, invited: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = reverse("analyses:consent")
+    monkeypatch.setitem(views.RATES, "consent", "2/h/user")
+    for _ in range(2):
+        window.post(page, {"act": "withdraw"})
+        assert not consent.has_consented(invited)
+        window.post(page, {"act": "give"})
+        assert consent.has_consented(invited)
+    window.post(page, {"act": "withdraw"})
+    assert not consent.has_consented(invited)
+    window.post(page, {"act": "give"})
+    assert not consent.has_consented(invited)
+    assert "You gave and withdrew it several times" in window.get(page).content.decode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django.fixtures import Settings
 
+from accounts.audit.models import Action, AuditEvent
 from accounts.models import User
 from analyses import intake, wording
 from analyses.models import Analysis, HoldKind, Lesion
@@ -211,6 +213,11 @@ def test_another_persons_lesion_is_no_choice(browser: Client, bob: User) -> None
 
     assert response.status_code == 422
     assert not theirs.analyses.exists()
+    event = AuditEvent.objects.get(action=Action.DENIED)
+    assert (event.subject_id, event.object_id) == (bob.pk, str(theirs.pk))
+    for nobodys in (str(uuid.uuid4()), "no id"):
+        assert send(browser, make_upload(), lesion=nobodys).status_code == 422
+    assert AuditEvent.objects.filter(action=Action.DENIED).count() == 1
 
 
 def test_fields_that_are_not_asked_for_change_nothing(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import pickle
+import shutil
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -71,11 +72,14 @@ def test_a_changed_manifest_is_another_bundle(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", EVIL_NAMES)
 def test_no_name_in_a_manifest_leads_out_of_its_folder(folder: Path, name: str) -> None:
-    (folder.parent / "member-0.safetensors").write_bytes(b"outside")
+    # The right weights lie there: but for the name, all would be as the manifest pins it.
+    right = folder / "member-0.safetensors"
+    (folder / "sub").mkdir()
+    for place in (folder.parent / right.name, folder / "sub" / right.name):
+        shutil.copy(right, place)
     rewrite(folder, lambda content: content["classifier"]["members"][0].update(file=name))
-    with pytest.raises((bundle.BundleError, ValueError)) as refusal:
+    with pytest.raises(bundle.OutsideFolderError):
         bundle.load(folder)
-    assert "passwd" not in str(refusal.value) or "does not lie in" in str(refusal.value)
 
 
 def test_a_link_out_of_the_folder_is_not_followed(folder: Path, tmp_path: Path) -> None:

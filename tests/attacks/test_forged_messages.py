@@ -10,12 +10,14 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from django.conf import settings as configured
 from kombu import Producer
 from pytest_django.fixtures import Settings
 from redis import Redis
+from redis.exceptions import AuthenticationError
 
 from analyses import queue
 from analyses.models import Analysis, Result, Status
@@ -156,11 +158,19 @@ def test_a_worker_is_told_to_take_json_and_nothing_else() -> None:
     assert app.conf.worker_enable_remote_control is False
 
 
-def test_the_private_broker_listens_on_no_network_and_to_this_account_alone() -> None:
-    if not configured.REDIS_URL.startswith("unix://"):
-        assert "@" in configured.REDIS_URL or "localhost" in configured.REDIS_URL
-        return
-    socket = Path(configured.REDIS_URL.removeprefix("unix://").partition("?")[0])
-    assert socket.stat().st_mode & 0o077 == 0 or socket.parent.stat().st_mode & 0o077 == 0
+def test_the_broker_takes_orders_from_this_account_or_for_a_password_alone() -> None:
+    """The embedded one has a socket that no other account can open, a configured one a password."""
+    parts = urlsplit(configured.REDIS_URL)
     with Redis.from_url(cache_url(configured.REDIS_URL)) as client:
-        assert client.config_get("port")["port"] == "0"
+        assert client.ping()
+        if parts.scheme == "unix":
+            socket = Path(parts.path)
+            for place in (socket, socket.parent):
+                found = place.stat()
+                assert (found.st_uid, found.st_mode & 0o077) == (os.getuid(), 0), place
+            assert client.config_get("port")["port"] == "0"
+            return
+    assert parts.password, "REDIS_URL names no password"
+    stranger = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    with Redis.from_url(stranger) as client, pytest.raises(AuthenticationError):
+        client.ping()

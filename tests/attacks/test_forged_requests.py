@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from allauth.account.internal.flows.login import AUTHENTICATION_METHODS_SESSION_KEY
+from django.contrib.sessions.backends.db import SessionStore
 from django.forms.models import model_to_dict
 from django.test import Client
 from rest_framework.test import APIClient
@@ -96,8 +97,9 @@ def test_the_forms_of_the_pages_take_none_either(image_store: object) -> None:
     client = Client()
     client.force_login(alice)
     before = row(alice)
-    client.post("/accounts/profile/", FORBIDDEN | {"name": before["name"], "language": ""})
-    assert row(alice) == before
+    sent = FORBIDDEN | {"name": "Another name", "language": ""}
+    assert client.post("/accounts/profile/", sent).status_code == 302
+    assert row(alice) == before | {"name": "Another name"}
     client.post("/analyses/new/", FORBIDDEN | {"image": make_upload(), "image_type": "dermoscopic"})
     analysis = Analysis.objects.get()
     assert (analysis.owner, analysis.status, analysis.held_until) == (alice, "QUEUED", None)
@@ -154,9 +156,14 @@ def test_a_sharing_takes_none_of_its_rows_own_fields() -> None:
     assert (share.wording_version, share.consented_at.year > 2020) == (CARE_WORDING_VERSION, True)
     assert str(share.pk) != FORBIDDEN["id"]
     # Nor does it end otherwise than by its own address.
-    client.post(f"/accounts/sharing/{share.pk}/", {"revoked_at": "2020-01-01"})
+    ended = {"revoked_at": "2020-01-01T00:00:00Z", "id": str(share.pk)}
+    assert client.post("/accounts/sharing/", ended).status_code == 422
     share.refresh_from_db()
     assert share.revoked_at is None
+    assert client.post(f"/accounts/sharing/{share.pk}/end/", ended).status_code == 302
+    share.refresh_from_db()
+    assert share.revoked_at is not None
+    assert share.revoked_at.year > 2020
 
 
 def recently_signed_in(user: User) -> Client:
@@ -173,10 +180,12 @@ def test_a_lesion_stays_its_owners_whatever_is_sent() -> None:
     alice, bob = make_user(), make_user()
     lesion = make_lesion(alice, "mine")
     before = row(lesion)
-    forged = FORBIDDEN | {"owner": str(bob.pk), "owner_id": str(bob.pk), "name": "mine"}
-    for method in ("patch", "put"):
-        getattr(api(alice), method)(f"/api/v1/lesions/{lesion.pk}/", forged, format="json")
+    forged = FORBIDDEN | {"owner": str(bob.pk), "owner_id": str(bob.pk), "name": "renamed"}
+    one = f"/api/v1/lesions/{lesion.pk}/"
+    assert api(alice).put(one, forged, format="json").status_code == 405
     assert row(lesion) == before
+    assert api(alice).patch(one, forged, format="json").status_code == 200
+    assert row(lesion) == before | {"name": "renamed"}
     created = api(alice).post("/api/v1/lesions/", forged | {"name": "new"}, format="json")
     assert created.status_code == 201
     assert Lesion.objects.get(name="new").owner == alice
@@ -256,22 +265,29 @@ def test_no_next_leads_out_of_the_product(client: Client, target: str) -> None:
         client.post("/accounts/logout/", {"next": target}),
     ]
     for answer in places:
-        place = answer.get("Location", "/")
+        assert answer.status_code == 302
+        place = answer["Location"]
         assert place.startswith("/")
         assert not place.startswith(("//", "/\\", "/\t"))
 
 
 def test_a_session_chosen_by_a_stranger_is_not_the_one_that_is_signed_in(client: Client) -> None:
     make_user("alice", password=PASSWORD)
-    client.get("/accounts/login/")
-    client.cookies["sessionid"] = "x" * 32
+    # One that the store knows: of any other key, Django makes a new session anyway.
+    planted = SessionStore()
+    planted["of"] = "the stranger"
+    planted.create()
+    assert planted.session_key is not None
+    client.cookies["sessionid"] = planted.session_key
     sent = {"login": "alice@example.org", "password": PASSWORD}
     answer = client.post("/accounts/login/", sent)
     assert answer.status_code == 302
     fresh = client.cookies["sessionid"].value
-    assert fresh != "x" * 32
+    assert SessionStore(fresh)["of"] == "the stranger", "it was taken up, under another key"
+    assert fresh != planted.session_key
+    assert client.get("/dashboard/").status_code == 200
     thief = Client()
-    thief.cookies["sessionid"] = "x" * 32
+    thief.cookies["sessionid"] = planted.session_key
     assert thief.get("/dashboard/").status_code == 302
     client.post("/accounts/logout/")
     thief.cookies["sessionid"] = fresh

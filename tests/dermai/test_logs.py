@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 from celery import current_app, shared_task
 from celery.app.trace import build_tracer
-from django.db import IntegrityError, transaction
+from django.conf import settings
+from django.core.handlers.base import BaseHandler
+from django.db import IntegrityError, OperationalError, transaction
 from django.test import Client
+from django.utils.module_loading import import_string
 from pytest_django.fixtures import Settings
 
 from dermai import logs
@@ -90,6 +93,45 @@ def test_a_request_is_answered_and_logged_with_one_id_and_no_address(
     assert str(analysis) not in caplog.text
     assert "secret-words" not in caplog.text
     assert logs.current_request.get() == ""
+
+
+@pytest.fixture
+def _said(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """Let what is caught pass the filters of the handler that writes the log."""
+    for name in settings.LOGGING["handlers"]["console"]["filters"]:
+        made = import_string(settings.LOGGING["filters"][name]["()"])()
+        caplog.handler.addFilter(made)
+
+
+@pytest.mark.usefixtures("_said")
+@pytest.mark.parametrize(
+    ("address", "route"),
+    [
+        ("/accounts/second-factor-reset/a-secret-token/", "accounts:confirm_reset_by_mail"),
+        ("/accounts/password/reset/key/2-a-secret-key/", "account_reset_password_from_key"),
+        (f"/analyses/{uuid.UUID(int=7)}/delete/", "analyses:delete"),
+    ],
+)
+def test_no_link_out_of_a_mail_and_no_id_is_logged(
+    address: str,
+    route: str,
+    db: None,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = Client(enforce_csrf_checks=True, raise_request_exception=False)
+    assert client.post(address, {}).status_code == 403
+    assert f"Forbidden (CSRF cookie not set.): {route}" in caplog.text
+
+    def broken(*_: object, **__: object) -> None:
+        raise OperationalError("the database is away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(BaseHandler, "check_response", broken)
+        assert client.get(address).status_code == 500
+    assert f"Internal Server Error: {route}" in caplog.text
+    for secret in ("a-secret", "0000-000000000007", address):
+        assert secret not in "".join(one.getMessage() for one in caplog.records)
 
 
 def test_a_strangers_request_id_is_taken_over_from_a_trusted_proxy_only(

@@ -70,6 +70,22 @@ def test_a_secret_may_come_from_a_file(tmp_path: Path) -> None:
     assert read_settings(tmp_path, environment, "s.SECRET_KEY").stdout.strip() == secret
 
 
+@pytest.mark.parametrize("name", ["SECRET_KEY", "AUDIT_KEY", "IMAGE_MASTER_KEYS"])
+def test_the_line_break_at_a_files_end_is_no_part_of_the_secret(name: str, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("from-the-file" * 4 + "\n")
+    environment = {key: value for key, value in PRODUCTION.items() if key != name}
+    environment[f"{name}_FILE"] = str(tmp_path / "key")
+    told = read_settings(tmp_path, environment, f"repr(s.{name})").stdout
+    assert "from-the-file" in told
+    assert "\\n" not in told
+
+
+def test_production_does_not_start_for_debugging(tmp_path: Path) -> None:
+    answer = read_settings(tmp_path, PRODUCTION | {"DEBUG": "true"}, "s.MODE")
+    assert answer.returncode != 0
+    assert "DEBUG is on in production" in answer.stderr
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

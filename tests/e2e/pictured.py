@@ -86,10 +86,10 @@ def prepare(rounds: int) -> Pictured:
     linked = make_user("finn", password=PASSWORD, consented=False)
     SocialAccount.objects.create(user=linked, provider=PROVIDER, uid="drawn")
     ended = make_user("gus", password=PASSWORD, hospital_ended_at=timezone.now())
-    address = EmailAddress.objects.create(user=person, email=person.email, primary=True)
+    EmailAddress.objects.filter(user=person).update(verified=False)
+    address = EmailAddress.objects.get(user=person)
     # Somebody who never signs in, which would end the key.
     forgetful = make_user("hal", password=PASSWORD)
-    EmailAddress.objects.create(user=forgetful, email=forgetful.email, primary=True)
     reset_key = default_token_generator.make_token(forgetful)
     share(patient=person, reference=doctor.email, scope=CareRelationship.Scope.EVERYTHING)
     states = seed(person)

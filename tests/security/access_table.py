@@ -86,7 +86,7 @@ GET    /accounts/second-factor/webauthn/reauthenticate/             302  403  40
 POST   /accounts/second-factor/webauthn/reauthenticate/             302  403  403  403
 GET    /accounts/sessions/                                          302  200  200  200
 POST   /accounts/sessions/end-others/                               302  302  302  302
-GET    /accounts/sharing/                                           302  200  200  404
+GET    /accounts/sharing/                                           302  200  200  200
 POST   /accounts/sharing/                                           302  422  422  404
 GET    /accounts/signup/                                            200  302  302  302
 POST   /accounts/signup/                                            200  302  302  302
@@ -154,7 +154,7 @@ POST   /accounts/second-factor/webauthn/keys/<int:pk>/edit/        passkey   302
 GET    /accounts/second-factor/webauthn/keys/<int:pk>/remove/      passkey   302  302  404  302  404  404  302  404
 POST   /accounts/second-factor/webauthn/keys/<int:pk>/remove/      passkey   302  302  404  302  404  404  302  404
 POST   /accounts/sessions/<int:session_id>/end/                    session   302  302  404  302  404  404  302  404
-POST   /accounts/sharing/<uuid:pk>/end/                            share     302  302  404  302  302  404  404  404
+POST   /accounts/sharing/<uuid:pk>/end/                            share     302  302  404  302  302  404  302  404
 POST   /accounts/tokens/<int:token_id>/revoke/                     token     302  302  404  302  404  404  302  404
 GET    /admin/accounts/user/<path:object_id>/                      user      302  302  302  302  302  302  302  302
 POST   /admin/accounts/user/<path:object_id>/                      user      302  302  302  302  302  302  302  302

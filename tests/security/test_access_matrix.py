@@ -138,7 +138,9 @@ def _is_for(row: Row, cell: str) -> bool:
 
 def _asks_again(answer: HttpResponse) -> bool:
     """Tell whether somebody signed in is sent to say who they are; a file is asked for by GET."""
-    asking = reverse("account_reauthenticate"), reverse("analyses:export_record")
+    # A POST that comes too late is sent to these two pages first, which ask.
+    pages = reverse("analyses:export_record"), reverse("account_set_password")
+    asking = reverse("account_reauthenticate"), *pages
     return answer.headers.get("Location", "").startswith(asking)
 
 

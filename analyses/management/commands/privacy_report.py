@@ -8,10 +8,11 @@ import time
 from dataclasses import asdict
 from typing import Any, Final
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.serializers.json import DjangoJSONEncoder
 
-from analyses.holdings import take_stock
+from analyses.holdings import Holdings, take_stock
+from analyses.tombstones import TombstoneFileError
 
 LOOK_AGAIN: Final = 1.0  # s
 
@@ -27,11 +28,11 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Print the account, and end with 1 where something is left over."""
-        holdings = take_stock()
+        holdings = _stock()
         if holdings.leftovers.total:
             # A picture that is being deleted at this moment is gone a moment later.
             time.sleep(LOOK_AGAIN)
-            holdings = take_stock()
+            holdings = _stock()
         if options["json"]:
             self.stdout.write(json.dumps(asdict(holdings), cls=DjangoJSONEncoder, indent=2))
         else:
@@ -48,3 +49,10 @@ class Command(BaseCommand):
     def _table(self, numbers: dict[str, int]) -> None:
         for name, number in numbers.items():
             self.stdout.write(f"  {name.replace('_', ' ')}: {number}")
+
+
+def _stock() -> Holdings:
+    try:
+        return take_stock()
+    except (TombstoneFileError, OSError) as error:
+        raise CommandError(f"What is kept cannot be told: {error}") from error
