@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 from allauth.account import app_settings
 from allauth.account.adapter import get_adapter
 from allauth.account.utils import has_verified_email
-from allauth.core.internal import ratelimit
 from django.core.exceptions import ValidationError
 from django.urls import path
 from django.utils import timezone
@@ -21,7 +20,7 @@ from rest_framework.exceptions import AuthenticationFailed, NotFound, Permission
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts import code_limits, failures, second_factor, tokens
+from accounts import code_limits, failures, rates, second_factor, tokens
 from accounts.authentication import SCHEME
 from accounts.models import ApiToken, User
 
@@ -92,7 +91,7 @@ class TokensView(APIView):
         credentials.is_valid(raise_exception=True)
         user = _authenticate(request, **credentials.validated_data)
         asked = request._request  # noqa: SLF001 - the documented way to the request below
-        if not ratelimit.consume(asked, app="dermai", action="token", config=RATES, user=user):
+        if not rates.within(asked, "token", RATES, user=user):
             raise Throttled(wait=TOKENS_WAIT)
         try:
             token, secret = tokens.issue(user)

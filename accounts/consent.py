@@ -117,9 +117,10 @@ def withdraw_health_data_consent(
 def forget_unconfirmed(user: User) -> None:
     """Take back what was agreed to with an address that nobody has confirmed.
 
-    It may have been a stranger. Who gets in by the mail to the address is asked anew.
+    It may have been a stranger. Who gets in by the mail to the address is asked anew. Where an
+    unconfirmed address lets people in, whoever has been in is left alone: all is theirs.
     """
-    if has_verified_email(user):
+    if user.last_login is not None or has_verified_email(user):
         return
     with transaction.atomic():
         withdraw_health_data_consent(user, by=None, reason="address never confirmed")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from allauth.account import app_settings
 from allauth.account.models import EmailAddress
-from allauth.account.utils import has_verified_email
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 
@@ -78,8 +78,8 @@ def invite(*, email: str, role: Role, by: User, name: str = "") -> User:
         tokens.end_all(user.pk)
         ending.end_all(user.pk)
         user.set_unusable_password()
-        user.name, user.role, user.is_active = name, role, True
-        user.save(update_fields=["password", "name", "role", "is_active"])
+        user.name, user.role = name, role
+        user.save(update_fields=["password", "name", "role"])
         EmailAddress.objects.filter(user=user).update(verified=True, primary=True)
         record(
             Action.ACCOUNT_CREATED,
@@ -98,11 +98,19 @@ def is_free(email: str) -> bool:
     return not taken.exists() or _never_opened().filter(email__iexact=email).exists()
 
 
+def is_confirmed(user: User) -> bool:
+    """Whether the address is the person's own, as far as this place asks anybody to show it."""
+    if app_settings.EMAIL_VERIFICATION != app_settings.EmailVerificationMethod.MANDATORY:
+        return True
+    confirmed = EmailAddress.objects.filter(user=user, email__iexact=user.email, verified=True)
+    return bool(confirmed.exists())
+
+
 def _never_opened() -> QuerySet[User]:
     """Return accounts that a sign-up made whose address was never confirmed, nor used to get in."""
     confirmed = EmailAddress.objects.filter(user=OuterRef("pk"), verified=True)
     asked = EmailAddress.objects.filter(user=OuterRef("pk"), verified=False)
-    signed_up = User.objects.filter(role=Role.PATIENT, last_login=None)
+    signed_up = User.objects.filter(role=Role.PATIENT, last_login=None, is_active=True)
     return signed_up.filter(Exists(asked), ~Exists(confirmed))
 
 
@@ -146,7 +154,8 @@ def change_role(user: User, role: Role, *, by: User) -> None:
 
     Tokens end: they were given under the rules of the role before. Not one's own role: who was a
     dermatologist once would open the patients' sharing again. More than a patient's goes to a
-    confirmed address only. Raises `LastAdminError`, `OwnRoleError`, `UnconfirmedError`.
+    confirmed address only, where addresses are confirmed. Raises `LastAdminError`, `OwnRoleError`,
+    `UnconfirmedError`.
     """
     with transaction.atomic():
         locked = lock(user)
@@ -157,7 +166,7 @@ def change_role(user: User, role: Role, *, by: User) -> None:
             require_another_admin(locked)
         if by.pk == user.pk:
             raise OwnRoleError
-        if role != Role.PATIENT and not has_verified_email(locked, locked.email):
+        if role != Role.PATIENT and not is_confirmed(locked):
             raise UnconfirmedError
         User.objects.filter(pk=user.pk).update(role=role)
         tokens.end_all(user.pk)

@@ -8,7 +8,6 @@ from allauth.account import views as allauth_views
 from allauth.account.decorators import reauthentication_required
 from allauth.account.internal.flows.reauthentication import is_reauthentication_required
 from allauth.core.exceptions import ReauthenticationRequired
-from allauth.core.internal import ratelimit
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db import transaction
@@ -19,7 +18,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts import locks, people, tokens
+from accounts import locks, people, rates, tokens
 from accounts.adapter import remember_language
 from accounts.forms import ProfileForm
 
@@ -55,7 +54,7 @@ def _may_change(request: HttpRequest, form: ProfileForm) -> bool:
     """Whether the form may be saved: each new name is a line in the trail."""
     if "name" not in form.changed_data:
         return True
-    if ratelimit.consume(request, app="dermai", action="rename", config=RATES):
+    if rates.within(request, "rename", RATES):
         return True
     form.add_error("name", _("You changed your name several times. Try in an hour."))
     return False

@@ -6,7 +6,6 @@ held to, and its trace in the trail, where a person is only an id.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from django.contrib.admin.models import LogEntry
@@ -183,5 +182,6 @@ def _erase(user: User, *, actor: User | None) -> None:
     content_type = ContentType.objects.get_for_model(User)
     LogEntry.objects.filter(content_type=content_type, object_id=str(user.pk)).delete()
     ending.end_all(user.pk)  # what is left of a session names its person
-    transaction.on_commit(partial(letters.forget_files, to=user.email))
+    email = user.email
+    transaction.on_commit(lambda: letters.forget_files(to=email), robust=True)
     user.delete()

@@ -15,6 +15,7 @@ import logging
 import shutil
 import sys
 import tempfile
+import threading
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 SUMS: Final = "sums.json"
 SEGMENTER: Final = "segmenter"
+_ONE: Final = threading.Lock()
 _LAYOUT: Final = 2
 """Of what is written: networks of another number are not read."""
 _OF_A_MAP: Final = 4  # axes
@@ -73,7 +75,6 @@ def runtime() -> Any:
     return openvino
 
 
-@functools.cache
 def core() -> Any:
     """Return the one `openvino.Core` of this process, which is never dropped.
 
@@ -81,6 +82,12 @@ def core() -> Any:
     when it is dropped, also where another one has come to rely on it meanwhile: the next signal in
     that thread, such as Celery's of the soft time limit, then ends the process without a word.
     """
+    with _ONE:
+        return _core()
+
+
+@functools.cache
+def _core() -> Any:
     return runtime().Core()
 
 

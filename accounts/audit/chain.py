@@ -159,7 +159,8 @@ def _newest_cut() -> int:
 
 def _walk() -> list[Fault]:
     checkpoints, faults = _signed_checkpoints()
-    # In this order: what is sealed later than the end was read cannot be missing before it.
+    # In this order: what is sealed or written after that was read cannot be missing from it.
+    newest = int(AuditEvent.objects.aggregate(newest=Max("id"))["newest"] or 0)
     head = AuditHead.objects.filter(id=1).first() or AuditHead(last_hash=GENESIS)
     signed = {checkpoint.event_id: checkpoint.hash for checkpoint in checkpoints}
     cuts = [(checkpoint.event_id, checkpoint.hash) for checkpoint in checkpoints if checkpoint.cut]
@@ -180,6 +181,8 @@ def _walk() -> list[Fault]:
         last_id, expected = event.id, event.hash
     if (head.last_id, head.last_hash) != (last_id, expected):
         faults.append(Fault(head.last_id, "the end of the chain is missing"))
+    if newest > head.last_id:
+        faults.append(Fault(newest, "rows stand behind the end of the chain"))
     faults += [
         Fault(event_id, "a signed row is missing") for event_id in signed if event_id > last_id
     ]

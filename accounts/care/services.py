@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Q
 from django.utils import timezone
 
 from accounts import locks
@@ -46,21 +46,17 @@ def find_dermatologist(*, reference: str) -> User:
     Raises `DermatologistNotFoundError`, with one answer for every reason: unknown, no
     dermatologist, deactivated, or an address that nobody has confirmed.
     """
-    from allauth.account.models import EmailAddress
-
     from accounts.models import Role, User
+    from accounts.people import is_confirmed
 
     reference = reference.strip()
-    confirmed = EmailAddress.objects.filter(
-        user=OuterRef("pk"), email__iexact=OuterRef("email"), verified=True
-    )
-    people = User.objects.filter(Exists(confirmed), role=Role.DERMATOLOGIST, is_active=True)
+    people = User.objects.filter(role=Role.DERMATOLOGIST, is_active=True)
     if "@" in reference:
         person = people.filter(email__iexact=reference).first()
     else:
         code = reference.upper().replace("-", "").replace(" ", "")
         person = people.filter(invitation_code__code=code).first() if code else None
-    if person is None:
+    if person is None or not is_confirmed(person):
         raise DermatologistNotFoundError
     return person
 

@@ -5,45 +5,26 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
-from django.conf import settings
 from django.db import transaction
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import generics
 from rest_framework.exceptions import NotFound
-from rest_framework.permissions import SAFE_METHODS
-from rest_framework.throttling import UserRateThrottle
 
 from accounts import locks
 from analyses import erasure, quota
 from analyses.api.requests import LesionSerializer
+from analyses.api.throttles import LesionThrottle
 from analyses.api.views import PROBLEM, no_store
 from analyses.models import Lesion
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rest_framework.request import Request
     from rest_framework.serializers import BaseSerializer
-    from rest_framework.views import APIView
 
     from accounts.models import User
     from analyses.models.lesion import LesionQuerySet
-
-
-class LesionThrottle(UserRateThrottle):
-    """So many changes an hour for each person, `LESION_CHANGES_PER_HOUR`; reading is free."""
-
-    scope = "lesions"
-
-    def get_rate(self) -> str | None:
-        """Return the rate in the library's words; None is no limit."""
-        most: int = settings.LESION_CHANGES_PER_HOUR
-        return f"{most}/hour" if most else None
-
-    def allow_request(self, request: Request, view: APIView) -> bool:
-        """Count what changes something."""
-        return request.method in SAFE_METHODS or super().allow_request(request, view)
 
 
 class OwnLesions(generics.GenericAPIView[Lesion]):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from django.conf import settings
 from django.http import HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
@@ -16,7 +15,6 @@ from rest_framework import parsers, status
 from rest_framework.exceptions import NotFound
 from rest_framework.generics import GenericAPIView
 from rest_framework.response import Response
-from rest_framework.throttling import UserRateThrottle
 
 from analyses import export, heatmap, trace
 from analyses.api.problems import ProblemSerializer
@@ -27,6 +25,7 @@ from analyses.api.requests import (
     note_denied,
 )
 from analyses.api.serializers import JUDGED, AnalysisSerializer
+from analyses.api.throttles import ExportThrottle
 from analyses.history import Filters
 from analyses.intake import submit
 from analyses.models import Analysis, Lesion
@@ -188,17 +187,6 @@ class AnalysisHeatmap(AnalysesOfThePerson):
         trace.opened(self.person, analysis)
         png = heatmap.render(result.heatmap, width=analysis.width, height=analysis.height)
         return HttpResponse(png, content_type="image/png")
-
-
-class ExportThrottle(UserRateThrottle):
-    """So many exports an hour for each person, `EXPORTS_PER_HOUR`."""
-
-    scope = "export"
-
-    def get_rate(self) -> str | None:
-        """Return the rate in the library's words; None is no limit."""
-        most: int = settings.EXPORTS_PER_HOUR
-        return f"{most}/hour" if most else None
 
 
 @no_store

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
 from allauth.account.utils import get_next_redirect_url
-from allauth.core.internal import ratelimit
 from django.contrib import messages
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.shortcuts import redirect, render
@@ -14,6 +13,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from accounts import consent as consents
+from accounts import rates
 from accounts.access import private
 from analyses import erasure
 from analyses.views.access import person
@@ -43,7 +43,7 @@ def consent(request: HttpRequest) -> HttpResponse:
         return render(request, "analyses/privacy/consent.html", context)
     if act == "give":
         # Each giving and withdrawing is kept for years. To withdraw is never refused.
-        if not ratelimit.consume(request, app="dermai", action="consent", config=RATES):
+        if not rates.within(request, "consent", RATES):
             messages.error(request, _("You gave and withdrew it several times. Try in an hour."))
             return redirect("analyses:consent")
         consents.agree(user)

@@ -128,12 +128,13 @@ def erase(request: HttpRequest) -> HttpResponse:
         return response
     if request.method != "POST":
         return _erase_page(request, EraseForm(user=user))
-    form = EraseForm(request.POST, user=user)
     if not _allowed(request, "erase"):
-        form.add_error(None, _("Too many tries. Wait ten minutes."))
-        response = _erase_page(request, form, HTTPStatus.TOO_MANY_REQUESTS)
+        # Nothing of what was sent is looked at: a form that was would tell of the password.
+        messages.error(request, _("Too many tries. Wait ten minutes."))
+        response = _erase_page(request, EraseForm(user=user), HTTPStatus.TOO_MANY_REQUESTS)
         response["Retry-After"] = "600"  # s, as the words say
         return response
+    form = EraseForm(request.POST, user=user)
     if not form.is_valid():
         return _erase_page(request, form, HTTPStatus.UNPROCESSABLE_ENTITY)
     try:

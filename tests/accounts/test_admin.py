@@ -9,6 +9,7 @@ from allauth.account.models import EmailAddress
 from django.contrib import admin
 from django.test import Client
 from django.utils import timezone
+from pytest_django.fixtures import Settings
 
 from accounts import tokens
 from accounts.audit.models import Action, AuditEvent
@@ -232,8 +233,9 @@ def test_a_second_administrator_may_be_demoted(client: Client, ada: User) -> Non
 
 @pytest.mark.parametrize("role", [Role.DERMATOLOGIST, Role.ADMIN])
 def test_no_role_goes_to_an_address_that_nobody_confirmed(
-    client: Client, ada: User, role: Role
+    client: Client, ada: User, role: Role, settings: Settings
 ) -> None:
+    settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory"
     lurker = make_user("lurker", verified=False)
     save(client, lurker, role=role)
     lurker.refresh_from_db()
@@ -265,7 +267,13 @@ def test_an_invitation_takes_over_what_a_stranger_signed_up_with_anothers_addres
 
 
 @pytest.mark.parametrize(
-    "opened", [{"verified": True}, {"last_login": timezone.now()}, {"role": Role.ADMIN}]
+    "opened",
+    [
+        {"verified": True},
+        {"last_login": timezone.now()},
+        {"role": Role.ADMIN},
+        {"is_active": False},
+    ],
 )
 def test_an_account_that_somebody_opened_is_not_taken_over(
     client: Client, ada: User, opened: dict[str, Any]
@@ -280,3 +288,11 @@ def test_an_account_that_somebody_opened_is_not_taken_over(
     known.refresh_from_db()
     assert known.check_password(PASSWORD)
     assert known.role != Role.DERMATOLOGIST
+
+
+def test_where_nobody_has_to_confirm_a_role_is_given_at_once(client: Client, ada: User) -> None:
+    """Embedded, a mail is a file: to ask for a click in it would be the end of the matter."""
+    colleague = make_user("colleague", verified=False, last_login=timezone.now())
+    save(client, colleague, role=Role.DERMATOLOGIST)
+    colleague.refresh_from_db()
+    assert colleague.role == Role.DERMATOLOGIST

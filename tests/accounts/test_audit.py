@@ -219,6 +219,19 @@ def test_a_row_taken_from_the_middle_is_found() -> None:
     assert [f.what for f in verify()] == ["rows 3 to 3 are missing"]
 
 
+@pytest.mark.parametrize("back", [3, 0, None])
+def test_a_head_that_was_set_back_or_lost_is_found(back: int | None) -> None:
+    rows = write(5)
+    heads = AuditHead.objects.filter(id=1)
+    if back is None:
+        heads.delete()
+    elif back:
+        heads.update(last_id=rows[back - 1].id, last_hash=rows[back - 1].hash)
+    else:
+        heads.update(last_id=0, last_hash=chain.GENESIS)
+    assert "rows stand behind the end of the chain" in [fault.what for fault in verify()]
+
+
 @pytest.mark.usefixtures("without_triggers")
 def test_a_cut_end_is_found() -> None:
     events = write(3)

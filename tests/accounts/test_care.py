@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from django.db import IntegrityError, transaction
+from pytest_django.fixtures import Settings
 
 from accounts.audit.models import Action, AuditEvent
 from accounts.care.models import CareRelationship
@@ -131,8 +132,11 @@ def test_the_database_refuses_a_second_active_one(alice: User, bob: User) -> Non
         CareRelationship.objects.create(patient=alice, dermatologist=bob, wording_version="1")
 
 
-def test_whose_address_nobody_confirmed_is_not_found(alice: User) -> None:
+def test_whose_address_nobody_confirmed_is_not_found(alice: User, settings: Settings) -> None:
+    settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory"
     lurker = make_user("lurker", role=Role.DERMATOLOGIST, verified=False)
     for reference in (lurker.email, invitation_code(dermatologist=lurker).code):
         with pytest.raises(DermatologistNotFoundError):
             share(patient=alice, reference=reference, scope=EVERYTHING)
+    settings.ACCOUNT_EMAIL_VERIFICATION = "optional"  # embedded, nobody is asked to confirm
+    assert share(patient=alice, reference=lurker.email, scope=EVERYTHING).dermatologist == lurker

@@ -140,6 +140,8 @@ def test_who_became_an_administrator_ends_what_was_shared_and_shares_no_more(
     User.objects.filter(pk=alice.pk).update(role=Role.ADMIN, second_factor_since=timezone.now())
     alice.refresh_from_db()
     client.force_login(alice)
+    for leads_there in ("/accounts/profile/", "/privacy/"):
+        assert f'href="{SHARING}"' in client.get(leads_there).content.decode()
     page = client.get(SHARING).content.decode()
     assert bob.email in page
     assert "Share my record" not in page

@@ -18,6 +18,7 @@ from accounts.audit.models import Action, AuditEvent
 from accounts.care.models import CareRelationship
 from accounts.models import ApiToken, Consent, User
 from accounts.people import LastAdminError
+from accounts.post import letters
 from accounts.tokens import issue
 from analyses import erasure, reviews, storage
 from analyses.exceptions import ConsentMissingError
@@ -195,6 +196,40 @@ def test_withdrawing_the_consent_stops_processing_holding_and_sharing(
         make_analysis(case.alice)
     actions = set(AuditEvent.objects.values_list("action", flat=True))
     assert {Action.CONSENT_WITHDRAWN, Action.UNSHARED, Action.DELETED} <= actions
+
+
+def test_beyond_the_limit_no_password_is_looked_at_before_erasing(client: Client) -> None:
+    alice = make_user("alice", password=PASSWORD)
+    client.force_login(alice)
+    sent = {"password": "wrong", "confirm": "on"}
+    assert [client.post("/privacy/erase/", sent).status_code for _ in range(5)] == [422] * 5
+    noted = AuditEvent.objects.filter(action=Action.SIGN_IN_FAILED)
+    assert noted.count() == 5
+    wrong = client.post("/privacy/erase/", sent)
+    right = client.post("/privacy/erase/", sent | {"password": PASSWORD})
+    assert wrong.status_code == right.status_code == 429
+    assert right["Retry-After"]
+    assert "Too many tries" in right.content.decode()
+    for answer in (wrong, right):
+        assert "not your password" not in answer.content.decode()
+    assert noted.count() == 5
+    assert User.objects.filter(pk=alice.pk).exists()
+
+
+def test_mails_that_cannot_be_deleted_hold_no_picture_back(
+    monkeypatch: pytest.MonkeyPatch,
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+) -> None:
+    def refuse(**_: object) -> int:
+        raise PermissionError
+
+    monkeypatch.setattr(letters, "forget_files", refuse)
+    with django_capture_on_commit_callbacks(execute=True):
+        analysis = make_analysis(make_user("alice"))
+    assert [image_id for image_id, _written in storage.stored()] == [analysis.pk]
+    with django_capture_on_commit_callbacks(execute=True):
+        erasure.erase_account(analysis.owner)
+    assert list(storage.stored()) == []
 
 
 def test_a_wrong_password_before_erasing_stands_in_the_trail(client: Client) -> None:

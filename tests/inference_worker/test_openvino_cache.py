@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -326,3 +327,23 @@ def test_a_signal_is_handled_after_networks_were_dropped() -> None:
         check=False,
     )
     assert (told.returncode, told.stdout.strip()) == (0, "handled")
+
+
+def test_threads_that_ask_at_one_moment_get_the_one_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[object] = []
+
+    class Slow:
+        def Core(self) -> object:  # noqa: N802 - OpenVINO's
+            time.sleep(0.05)
+            made.append(object())
+            return made[-1]
+
+    monkeypatch.setattr(openvino_cache, "runtime", Slow)
+    openvino_cache._core.cache_clear()
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            found = set(pool.map(lambda _: openvino_cache.core(), range(4)))
+    finally:
+        openvino_cache._core.cache_clear()
+    assert found == set(made)
+    assert len(made) == 1
