@@ -44,7 +44,7 @@ PASSED_ON: Final[dict[str, type[refused.IntakeError]]] = {
 }
 MAX_ANSWER: Final = 4096  # bytes, without the pixels
 CHANNELS: Final = 3
-AT_ONCE: Final = 4  # photos of one person in each web process: one is decoded, the others wait
+AT_ONCE: Final = 3  # photos of one person in each web process: one is decoded, the others wait
 BUSY: Final = 3  # on a busy machine, time passes so many times as fast as the process may use it
 # What the server needs of the environment: where to look for libraries, and one thread.
 PASSED_VARIABLES: Final = ("LD_LIBRARY_PATH", "PATH", "PYTHONDONTWRITEBYTECODE")

@@ -264,6 +264,20 @@ def test_an_invitation_takes_over_what_a_stranger_signed_up_with_anothers_addres
     assert delivered()[0].to == [doctor.email]
     made = AuditEvent.objects.filter(action=Action.ACCOUNT_CREATED, subject_id=doctor.pk)
     assert made.get().actor_id == ada.pk
+    assert made.get().details["by"] == "invitation, over a sign-up"
+
+
+@pytest.mark.parametrize("addresses", [0, 2])
+def test_an_account_of_no_address_or_of_a_confirmed_one_beside_is_not_taken_over(
+    client: Client, ada: User, addresses: int
+) -> None:
+    known = make_user("doctor", password=PASSWORD, verified=False)
+    if addresses:
+        EmailAddress.objects.create(user=known, email="other@example.org", verified=True)
+    else:
+        EmailAddress.objects.filter(user=known).delete()
+    with pytest.raises(TakenError):
+        invite(email=known.email, role=Role.DERMATOLOGIST, by=ada)
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from accounts.audit.chain import (
 from accounts.audit.models import Action, AuditCheckpoint, AuditEvent, AuditHead
 
 if TYPE_CHECKING:
+    from django.db.models import QuerySet
     from pytest_django.fixtures import SettingsWrapper
 
 pytestmark = pytest.mark.django_db
@@ -56,17 +57,18 @@ def test_an_untouched_trail_holds() -> None:
 def test_what_is_written_while_it_walks_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     write(3)
 
-    def busy(event: AuditEvent) -> str:
-        with monkeypatch.context() as patched:
-            patched.setattr(chain, "digest", digest)
+    def head_then_more(**which: int) -> QuerySet[AuditHead]:
+        found = heads(**which)
+        list(found)  # as it is before what follows
+        if AuditEvent.objects.count() < 6:
             write(1)
             seal()
-        return digest(event)
+        return found
 
-    digest = chain.digest
-    monkeypatch.setattr(chain, "digest", busy)
+    heads = AuditHead.objects.filter
+    monkeypatch.setattr(AuditHead.objects, "filter", head_then_more)
     assert verify() == []
-    assert AuditEvent.objects.count() == 6
+    assert AuditEvent.objects.count() == 4
 
 
 def test_what_retention_cuts_while_it_walks_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,6 +249,35 @@ def test_a_chain_that_was_rewritten_as_a_whole_is_found_by_its_checkpoint() -> N
     AuditHead.objects.all().delete()
     write(3)
     assert "the row is not the one that was signed" in [f.what for f in verify()]
+
+
+@pytest.mark.usefixtures("without_triggers")
+def test_a_row_that_was_rewritten_with_its_hash_does_not_lead_to_the_next() -> None:
+    events = write(3)
+    changed = events[1]
+    changed.object_id = "other"
+    AuditEvent.objects.filter(pk=changed.pk).update(object_id="other", hash=chain.digest(changed))
+    faults = [(fault.event_id, fault.what) for fault in verify()]
+    assert faults == [(events[2].id, "the row does not follow from the one before it")]
+
+
+@pytest.mark.usefixtures("without_triggers")
+def test_a_sealed_end_that_was_cut_with_its_head_is_found() -> None:
+    events = write(3)
+    seal()
+    AuditEvent.objects.filter(pk=events[-1].pk).delete()
+    AuditHead.objects.filter(id=1).update(last_id=events[1].id, last_hash=events[1].hash)
+    assert [fault.what for fault in verify()] == ["a signed row is missing"]
+
+
+@pytest.mark.usefixtures("without_triggers")
+def test_a_row_that_was_put_before_a_cut_is_found() -> None:
+    events = write(4)
+    cut_before(events[2].at)
+    old = events[0]
+    old.pk = old.id
+    AuditEvent.objects.bulk_create([old])
+    assert [fault.what for fault in verify()] == ["a row stands before the cut"]
 
 
 @pytest.mark.usefixtures("without_triggers")

@@ -197,13 +197,18 @@ def test_a_provider_that_only_says_who_is_signed_in_there_is_not_enough(
     assert client.get(ERASE)["Location"].startswith(AGAIN)
 
 
-@pytest.mark.parametrize("auth_time", [None, 3600])
+# What lies ahead is no time either.
+@pytest.mark.parametrize(
+    "auth_time",
+    [None, time.time() - 3600, time.time() + 86_400, time.time() * 1000],
+    ids=["absent", "an hour ago", "tomorrow", "now in milliseconds"],
+)
 def test_who_was_not_asked_there_just_now_is_asked_before_what_matters(
-    client: Client, hospital: Provider, auth_time: int | None
+    client: Client, hospital: Provider, auth_time: float | None
 ) -> None:
     """A browser that is signed in at the hospital passes through it without a question."""
     create_account(email=ALICE["email"], role=Role.PATIENT, by=None)
-    hospital.person["auth_time"] = auth_time and int(time.time()) - auth_time
+    hospital.person["auth_time"] = auth_time and int(auth_time)
     sign_in(client)
     assert client.get("/dashboard/").status_code == 200
     assert client.get(ERASE)["Location"].startswith(AGAIN)

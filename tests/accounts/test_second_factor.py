@@ -6,12 +6,14 @@ import base64
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from allauth.mfa import app_settings
 from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
+from django.core.cache import cache
 from django.test import Client
 
-from accounts import tokens
+from accounts import second_factor, tokens
 from accounts.models import ApiToken, Role, User
 from accounts.people import change_role
 from tests.factories import PASSWORD, make_user
@@ -105,6 +107,15 @@ def test_a_code_works_once(derm: Person, ahead: int) -> None:
         give_password(client, derm.user)
         client.post(CODE, {"code": used})
     assert [is_signed_in(client) for client in clients] == [True, False]
+
+
+def test_a_spent_code_is_remembered_for_as_long_as_it_would_be_right(derm: Person) -> None:
+    assert second_factor.spend(derm.user, "123456")
+    assert not second_factor.spend(derm.user, "123 456")
+    (key,) = cache._cache.get_client().keys("*second-factor:*")  # type: ignore[attr-defined]
+    periods = 2 * app_settings.TOTP_TOLERANCE + 1
+    left = cache._cache.get_client().ttl(key)  # type: ignore[attr-defined]
+    assert periods * app_settings.TOTP_PERIOD - 5 < left <= periods * app_settings.TOTP_PERIOD
 
 
 def test_a_code_used_for_a_token_is_used_for_the_pages_too(client: Client, derm: Person) -> None:

@@ -205,3 +205,10 @@ def test_tokens_are_counted_however_right_the_password(
     assert ApiToken.objects.count() == 2
     make_user("bob", password=PASSWORD)
     assert ask(client, email="bob@example.org").status_code == 201
+
+
+def test_a_token_opens_no_closed_account_however_it_was_closed(alice: User) -> None:
+    _token, secret = tokens.issue(alice)
+    User.objects.filter(pk=alice.pk).update(is_active=False)
+    assert tokens.find(secret) is None
+    assert not opens(secret)

@@ -14,8 +14,8 @@ from django.utils import translation
 from pytest_django import Settings
 
 from accounts.models import User
+from analyses import decoding, queue
 from analyses import exceptions as refused
-from analyses import queue
 from analyses.intake import submit
 from analyses.models import Analysis, HoldKind
 from tests import images
@@ -134,7 +134,8 @@ def test_the_same_key_is_the_same_analysis(alice: User, image_store: Path) -> No
 
 
 def test_a_double_click_makes_one_analysis(alice: User, image_store: Path) -> None:
-    together = threading.Barrier(4)
+    at_once = decoding.AT_ONCE
+    together = threading.Barrier(at_once)
     found: list[str] = []
 
     def click() -> None:
@@ -144,12 +145,12 @@ def test_a_double_click_makes_one_analysis(alice: User, image_store: Path) -> No
         finally:
             connection.close()
 
-    clicks = [threading.Thread(target=click) for _ in range(4)]
+    clicks = [threading.Thread(target=click) for _ in range(at_once)]
     for thread in clicks:
         thread.start()
     for thread in clicks:
         thread.join()
-    assert len(found) == 4
+    assert len(found) == at_once
     assert len(set(found)) == 1
     assert Analysis.objects.count() == 1
     assert len(list(image_store.iterdir())) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -215,6 +216,10 @@ class TestOneAtATime:
         with decoding.one_at_a_time("alice"):
             pass
         assert not decoding._sent
+
+    def test_one_person_never_holds_all_threads_of_a_web_process(self) -> None:
+        threads = runpy.run_path("deploy/gunicorn.conf.py")["threads"]
+        assert 2 <= decoding.AT_ONCE < threads
 
     def test_one_too_many_at_once_does_not_count_as_no_use(
         self, monkeypatch: pytest.MonkeyPatch, settings: Settings

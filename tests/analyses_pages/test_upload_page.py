@@ -13,6 +13,7 @@ from django.urls import reverse
 from pytest_django.fixtures import Settings
 
 from accounts.audit.models import Action, AuditEvent
+from accounts.care.services import share
 from accounts.models import User
 from analyses import intake, wording
 from analyses.models import Analysis, HoldKind, Lesion
@@ -20,7 +21,7 @@ from inference_worker.verdict import ImageType
 from tests import images
 from tests.analyses_pages.conftest import Open
 from tests.analyses_pages.markup import Document
-from tests.factories import make_lesion, make_upload
+from tests.factories import make_lesion, make_upload, make_user
 
 pytestmark = pytest.mark.usefixtures("image_store", "inference_queue")
 BAD = b"GIF89a" + b"\x00" * 64
@@ -259,8 +260,10 @@ def test_camera_and_file_are_two_native_inputs(see: Open) -> None:
 
 
 def test_a_picture_that_browsers_cannot_draw_is_shown_while_it_exists(
-    browser: Client, alice: User
+    browser: Client, alice: User, bob: User
 ) -> None:
+    doctor, admin = make_user("doctor", role="dermatologist"), make_user("root", role="admin")
+    share(patient=alice, reference=doctor.email, scope="everything")
     tiff = make_upload(
         images.encode(images.lesion(), "TIFF"), name="lesion.tiff", media_type="image/tiff"
     )
@@ -274,6 +277,10 @@ def test_a_picture_that_browsers_cannot_draw_is_shown_while_it_exists(
     assert f'data-preview="{preview}"' in page
     assert response.content.startswith(b"\xff\xd8\xff")
     assert "no-store" in response["Cache-Control"]
+    for another in (bob, doctor, admin):
+        client = Client()
+        client.force_login(another)
+        assert client.get(preview).status_code == 404
 
 
 def test_a_jpeg_needs_no_preview(browser: Client, alice: User) -> None:

@@ -16,11 +16,12 @@ from pytest_django.fixtures import Settings
 from accounts.models import User
 from analyses import images as stored_images
 from analyses import imaging, storage
-from analyses.exceptions import IntakeError
+from analyses.exceptions import IntakeError, TruncatedError
+from analyses.formats import Format
 from analyses.intake import submit
 from analyses.models import Analysis
 from tests import images
-from tests.attacks.corpus import ACCEPTED, GROUPS, MARK, Attack, oriented
+from tests.attacks.corpus import ACCEPTED, GROUPS, MARK, Attack, foreign, oriented
 from tests.factories import make_user
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,12 +51,16 @@ def cost(content, name, media_type):
     except IntakeError:
         pass
     return time.process_time() - started
+dear = []
 for attack in attacks:
-    taken = cost(attack.content, attack.filename, attack.media_type)
-    worst = max(worst, (attack.name, taken), key=lambda one: one[1])
+    dear.append((cost(attack.content, attack.filename, attack.media_type), attack))
 after = peak()
 honest = images.encode(images.lesion(5000, 5000), "PNG", compress_level=1)
-largest = cost(honest, "photo.png", "image/png")
+# The least of three: what else the machine does only adds.
+largest = min(cost(honest, "photo.png", "image/png") for _ in range(3))
+for once, attack in sorted(dear, key=lambda one: -one[0])[:10]:
+    again = (cost(attack.content, attack.filename, attack.media_type) for _ in range(2))
+    worst = max(worst, (attack.name, min(once, *again)), key=lambda one: one[1])
 print(json.dumps({"attacks": len(attacks), "worst": worst, "largest_photo": largest,
                   "rss_kb": after, "before_kb": before}))
 """
@@ -142,3 +147,21 @@ def test_the_whole_corpus_takes_little_memory_and_no_file_more_work_than_an_hone
     # In one process on one machine: what a lesion's photo of the most pixels allowed costs.
     assert found["worst"][1] < 1.5 * found["largest_photo"], found
     assert found["rss_kb"] * 1024 < 600 * MEGABYTE, found
+
+
+@pytest.mark.parametrize("attack", list(foreign()), ids=lambda attack: attack.name)
+def test_a_foreign_kind_is_refused_by_its_content_alone(attack: Attack) -> None:
+    """Whatever the file is called, and whatever its sender says that it is."""
+    with pytest.raises(IntakeError) as refusal:
+        imaging.decode(attack.content, max_pixels=25_000_000, min_side=96)
+    assert refusal.value.code in attack.codes
+
+
+@pytest.mark.parametrize("found", Format)
+@pytest.mark.parametrize("kind", ["BMP", "GIF", "ICO", "JPEG2000", "PPM", "TGA"])
+def test_pillow_tries_no_decoder_but_that_of_the_kind_that_was_found(
+    found: Format, kind: str
+) -> None:
+    content = images.encode(images.lesion(160, 120), kind)
+    with pytest.raises(TruncatedError):
+        imaging._open(content, found, max_pixels=25_000_000)

@@ -17,7 +17,7 @@ from kombu.utils.imports import symbol_by_name
 from analyses.tasks import reconcile
 
 
-def received(body: object) -> Any:
+def received(body: object, **headers: object) -> Any:
     """Make of `body` what a worker makes of it."""
     task = current_app.tasks[reconcile.name]
     base = symbol_by_name(task.Request)
@@ -26,7 +26,7 @@ def received(body: object) -> Any:
         json.dumps(body).encode(),
         content_type="application/json",
         content_encoding="utf-8",
-        headers={"task": task.name, "id": str(uuid.uuid4())},
+        headers={"task": task.name, "id": str(uuid.uuid4()), **headers},
         properties={},
         delivery_info={},
     )
@@ -41,3 +41,8 @@ def test_a_body_that_is_not_that_of_a_task_is_refused(body: object) -> None:
 
 def test_the_body_of_a_task_is_taken() -> None:
     assert received([["an id"], {}, {}]).args == ["an id"]
+
+
+def test_a_message_sets_no_time_limits_of_its_own() -> None:
+    forged = received([["an id"], {}, {}], timelimit=[10**6, 10**6])
+    assert forged.time_limits == (None, None)
