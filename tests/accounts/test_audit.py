@@ -58,14 +58,14 @@ def test_what_is_written_while_it_walks_is_no_fault(monkeypatch: pytest.MonkeyPa
     write(3)
 
     def head_then_more(**which: int) -> QuerySet[AuditHead]:
-        found = heads(**which)
-        list(found)  # as it is before what follows
-        if AuditEvent.objects.count() < 6:
-            write(1)
-            seal()
+        monkeypatch.undo()
+        found = AuditHead.objects.filter(**which)
+        before = found.first()
+        write(1)
+        seal()
+        monkeypatch.setattr(found, "first", lambda: before)
         return found
 
-    heads = AuditHead.objects.filter
     monkeypatch.setattr(AuditHead.objects, "filter", head_then_more)
     assert verify() == []
     assert AuditEvent.objects.count() == 4
