@@ -33,6 +33,8 @@ RECORD_AFTER: Final = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)  # s before each try
 OUT_OF_MEMORY_MARKS: Final = ("out of memory", "can't allocate memory")
 # Of the soft time limit: how much waiting for the model may take off a photo's own time.
 WAITING_SHARE: Final = 0.1
+# A signal that comes just as a wait begins does not end it: it is seen when that ends by itself.
+LOOK_UP: Final = 1.0  # s
 logger = logging.getLogger(__name__)
 _rehearsals: list[threading.Thread] = []
 
@@ -191,11 +193,13 @@ def _loaded_model() -> Future[Pipeline]:
     started = time.monotonic()
     try:
         while _rehearsals:
-            _rehearsals[-1].join()
-            _rehearsals.pop()
+            _rehearsals[-1].join(LOOK_UP)
+            if not _rehearsals[-1].is_alive():
+                _rehearsals.pop()
         model: Future[Pipeline] = Future()
         threading.Thread(target=_load_into, args=(model,), name="load", daemon=True).start()
-        wait([model])
+        while not wait([model], timeout=LOOK_UP).done:
+            pass
     except SoftTimeLimitExceeded as limit:
         raise Reject("the model is not loaded yet", requeue=True) from limit
     error = model.exception()

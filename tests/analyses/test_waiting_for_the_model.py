@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future, wait
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,9 @@ def soft_limit(loading: Loading) -> Iterator[threading.Thread]:
         raise SoftTimeLimitExceeded
 
     def send() -> None:
-        if loading.begun.wait(timeout=60) and not over.is_set():
+        # A moment later it waits, and does not only set about to: a signal may come between two
+        # lines of a library as well, and leave its lock behind.
+        if loading.begun.wait(timeout=60) and not over.wait(0.2):
             signal.pthread_kill(main, signal.SIGUSR1)
 
     over, main = threading.Event(), threading.get_ident()
@@ -113,6 +116,24 @@ def test_out_of_time_while_it_loads_the_message_goes_back_and_the_photo_waits(
     loading.let_go.set()
     tasks.analyse(str(analysis.id))
     assert state(analysis) == (Status.COMPLETED, 1, "")
+
+
+def test_a_signal_that_no_wait_noticed_is_handled_at_the_next_look_up(
+    loading: Loading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where it comes when a wait is about to begin: Python looks for it when that one ends."""
+    waits: list[float | None] = []
+
+    def wait_once_and_be_told(futures: list[Future[Any]], timeout: float | None = None) -> Any:
+        waits.append(timeout)
+        if len(waits) > 1:
+            raise SoftTimeLimitExceeded
+        return wait(futures, timeout=0)
+
+    monkeypatch.setattr(tasks, "wait", wait_once_and_be_told)
+    with pytest.raises(Reject):
+        tasks.analyse(str(submitted().id))
+    assert waits == [tasks.LOOK_UP] * 2
 
 
 def test_after_a_long_wait_the_photo_gets_all_of_its_time(
