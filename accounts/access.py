@@ -6,8 +6,11 @@ from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, cast
 
+from allauth.account.internal.flows.reauthentication import is_reauthentication_required
+from allauth.core.exceptions import ReauthenticationRequired
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponseBase
+from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods
 
 from accounts.audit import denials
@@ -42,6 +45,28 @@ def private(
         return cast("View[P]", guarded)
 
     return decorate
+
+
+def fresh(view: View[P]) -> View[P]:
+    """Ask whoever signed in a while ago who they are; only behind `private` or `login_required`.
+
+    A POST that comes too late is sent to its page first, which asks: allauth would keep what was
+    sent in the session meanwhile, passwords too, and answer the question with a file.
+    """
+
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+        try:
+            late = is_reauthentication_required(request, app="dermai")
+        except ReauthenticationRequired:  # by whom the hospital alone can ask
+            late = True
+        if late and request.method == "POST":
+            return redirect(request.path)
+        if late:
+            raise ReauthenticationRequired
+        return view(request, *args, **kwargs)
+
+    return cast("View[P]", guarded)
 
 
 def deny_page(request: HttpRequest) -> None:

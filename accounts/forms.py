@@ -18,9 +18,7 @@ from django.db import IntegrityError, transaction
 from django.http import HttpResponseRedirect
 from django.utils.translation import gettext_lazy as _
 
-from accounts import failures, reset_limits
-from accounts.audit.chain import record
-from accounts.audit.models import Action
+from accounts import failures, people, reset_limits
 from accounts.consent import (
     HEALTH_DATA_HINT,
     HEALTH_DATA_LABEL,
@@ -106,14 +104,7 @@ class SignupForm(PlainForm, allauth_forms.SignupForm):  # type: ignore[misc]  # 
     def signup(self, request: HttpRequest, user: User) -> None:
         """Record the new account and its consent, in the transaction that saves it."""
         del request
-        record(
-            Action.ACCOUNT_CREATED,
-            actor=user,
-            subject_id=user.pk,
-            object_type="user",
-            object_id=str(user.pk),
-            details={"role": str(user.role)},
-        )
+        people.note_created(user, by=user)
         give_health_data_consent(user)
 
 

@@ -49,15 +49,20 @@ def create_account(
             locks.keep(by.pk)
         user = User.objects.create_user(email, password, role=role, name=name)
         EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
-        record(
-            Action.ACCOUNT_CREATED,
-            actor=by,
-            subject_id=user.pk,
-            object_type="user",
-            object_id=str(user.pk),
-            details={"role": str(role)},
-        )
+        note_created(user, by=by)
     return user
+
+
+def note_created(user: User, *, by: User | None, how: str = "") -> None:
+    """Write to the trail that `user` has an account now, of which role, and how it was made."""
+    record(
+        Action.ACCOUNT_CREATED,
+        actor=by,
+        subject_id=user.pk,
+        object_type="user",
+        object_id=str(user.pk),
+        details={"role": str(user.role)} | ({"by": how} if how else {}),
+    )
 
 
 def invite(*, email: str, role: Role, by: User, name: str = "") -> User:
@@ -81,14 +86,7 @@ def invite(*, email: str, role: Role, by: User, name: str = "") -> User:
         user.name, user.role = name, role
         user.save(update_fields=["password", "name", "role"])
         EmailAddress.objects.filter(user=user).update(verified=True, primary=True)
-        record(
-            Action.ACCOUNT_CREATED,
-            actor=by,
-            subject_id=user.pk,
-            object_type="user",
-            object_id=str(user.pk),
-            details={"role": str(role), "by": "invitation, over a sign-up"},
-        )
+        note_created(user, by=by, how="invitation, over a sign-up")
     return user
 
 

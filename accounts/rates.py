@@ -21,13 +21,13 @@ logger = logging.getLogger(__name__)
 def within(
     request: HttpRequest, action: str, rates: Mapping[str, str], *, user: User | None = None
 ) -> bool:
-    """Count one `action`; return whether it is within its rate of `rates`.
+    """Count one `action`, a GET too; return whether it is within its rate of `rates`.
 
     Without Redis it is: these limits keep tables short, and guard nothing that a person has.
     """
     try:
         usage = ratelimit.consume(
-            request, app="dermai", action=action, config=dict(rates), user=user
+            request, app="dermai", action=action, config=dict(rates), user=user, limit_get=True
         )
     except RedisError as error:
         logger.warning("%s is not counted: %s", action, error)

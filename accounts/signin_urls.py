@@ -20,7 +20,6 @@ urlpatterns = [
         r"^confirm-email/(?P<key>[-:\w]+)/$", views.confirm_email, name="account_confirm_email"
     ),
     path("password/change/", views.password_change, name="account_change_password"),
-    # Of use to whom the hospital signs in; who finds the browser open must not set one.
     path("password/set/", set_password, name="account_set_password"),
     path("password/reset/", views.password_reset, name="account_reset_password"),
     path("password/reset/done/", views.password_reset_done, name="account_reset_password_done"),

@@ -5,9 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, cast
 
 from allauth.account import views as allauth_views
-from allauth.account.decorators import reauthentication_required
-from allauth.account.internal.flows.reauthentication import is_reauthentication_required
-from allauth.core.exceptions import ReauthenticationRequired
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db import transaction
@@ -19,6 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts import locks, people, rates, tokens
+from accounts.access import fresh
 from accounts.adapter import remember_language
 from accounts.forms import ProfileForm
 
@@ -60,26 +58,8 @@ def _may_change(request: HttpRequest, form: ProfileForm) -> bool:
     return False
 
 
-@never_cache
-@login_required
-def set_password(request: HttpRequest) -> HttpResponse:
-    """Let whom the hospital signs in set a password; whoever finds the browser open must not.
-
-    A POST that comes too late is sent to the page first: allauth would keep the request in the
-    session, and the passwords with it.
-    """
-    if request.method == "POST":
-        try:
-            late = is_reauthentication_required(request, app="dermai")
-        except ReauthenticationRequired:
-            late = True
-        if late:
-            return redirect("account_set_password")
-    answer: HttpResponse = _set_password(request)
-    return answer
-
-
-_set_password = reauthentication_required(allauth_views.password_set)
+# Of use to whom the hospital signs in; who finds the browser open must not set one.
+set_password = never_cache(login_required(fresh(allauth_views.password_set)))
 
 
 @login_required

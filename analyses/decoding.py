@@ -78,11 +78,7 @@ def one_at_a_time(person: Hashable) -> Iterator[None]:
     raises `TooManyAtOnceError` for more than `AT_ONCE`, and `DecoderUnavailableError` when the wait
     takes longer than one picture may.
     """
-    with _someone_is_done:
-        if _sent[person] >= AT_ONCE:
-            raise refused.TooManyAtOnceError(limit=AT_ONCE, retry_after=settings.DECODE_TIME_LIMIT)
-        _sent[person] += 1
-    try:
+    with _place(person):
         with _someone_is_done:
             if not _someone_is_done.wait_for(
                 lambda: person not in _at_it, timeout=settings.DECODE_TIME_LIMIT
@@ -95,6 +91,16 @@ def one_at_a_time(person: Hashable) -> Iterator[None]:
             with _someone_is_done:
                 _at_it.remove(person)
                 _someone_is_done.notify_all()
+
+
+@contextmanager
+def _place(person: Hashable) -> Iterator[None]:
+    with _someone_is_done:
+        if _sent[person] >= AT_ONCE:
+            raise refused.TooManyAtOnceError(limit=AT_ONCE, retry_after=settings.DECODE_TIME_LIMIT)
+        _sent[person] += 1
+    try:
+        yield
     finally:
         with _someone_is_done:
             _sent[person] -= 1

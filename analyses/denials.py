@@ -45,9 +45,7 @@ class DenialMiddleware:
         match = request.resolver_match
         for name, value in match.kwargs.items() if match is not None else ():
             found = _denied(user, name, value, unsafe=request.method not in SAFE)
-            if found is not None:
-                kind, owner_id = found
-                note(request, user, subject_id=owner_id, object_type=kind, object_id=str(value))
+            _note(request, user, found, object_id=str(value))
 
 
 def note_record(request: HttpRequest, user: User, owner_id: uuid.UUID) -> None:
@@ -66,9 +64,15 @@ def note_named(request: HttpRequest, user: User, named: object) -> None:
     except ValueError:
         return
     found = _denied_record(user, record_id, unsafe=request.method not in SAFE)
+    _note(request, user, found, object_id=str(record_id))
+
+
+def _note(
+    request: HttpRequest, user: User, found: tuple[str, uuid.UUID] | None, *, object_id: str
+) -> None:
     if found is not None:
         kind, owner_id = found
-        note(request, user, subject_id=owner_id, object_type=kind, object_id=str(record_id))
+        note(request, user, subject_id=owner_id, object_type=kind, object_id=object_id)
 
 
 def _denied(user: User, name: str, value: object, *, unsafe: bool) -> tuple[str, uuid.UUID] | None:

@@ -18,7 +18,7 @@ from accounts.audit.chain import record
 from accounts.audit.models import Action
 from accounts.care.models import CareRelationship
 from accounts.care.services import revoke
-from accounts.models import Consent, User
+from accounts.models import User
 from accounts.post import letters
 from accounts.sessions import ending
 from analyses import locks, purging, tombstones
@@ -26,7 +26,6 @@ from analyses.models import Analysis, DeletionEvent, Lesion, Tombstone
 
 if TYPE_CHECKING:
     import uuid
-    from collections.abc import Iterable
 
 
 class NotYoursError(Exception):
@@ -97,36 +96,30 @@ def replay(stones: list[Tombstone]) -> dict[str, int]:
     A lesion's tombstone names the lesion alone. Analyses that were deleted with it have their own;
     those that it does not name were kept, and stay.
     """
-    digests: dict[str, set[str]] = {kind: set() for kind in Tombstone.Kind.values}
-    for stone in stones:
-        digests[stone.kind].add(stone.digest)
-    erased = dict.fromkeys(Tombstone.Kind.values, 0)
+    known, kinds = {(stone.kind, stone.digest) for stone in stones}, Tombstone.Kind
+    erased = dict.fromkeys(kinds.values, 0)
     with transaction.atomic():
         for stone in stones:
             Tombstone.objects.get_or_create(
                 kind=stone.kind, digest=stone.digest, defaults={"at": stone.at}
             )
-        for pk in _named(User.objects.values_list("pk", flat=True), digests["account"]):
+        # Each list is made when its turn comes: with an account go its lesions.
+        for (pk,) in list(tombstones.named(kinds.ACCOUNT, known)):
             _erase(User.objects.get(pk=pk), actor=None)
-            erased["account"] += 1
-        for pk in _named(Lesion.objects.values_list("pk", flat=True), digests["lesion"]):
+            erased[kinds.ACCOUNT] += 1
+        for (pk,) in list(tombstones.named(kinds.LESION, known)):
             _delete_lesion(Lesion.objects.get(pk=pk), None)
-            erased["lesion"] += 1
-        for pk in _named(Analysis.objects.values_list("pk", flat=True), digests["analysis"]):
+            erased[kinds.LESION] += 1
+        for (pk,) in list(tombstones.named(kinds.ANALYSIS, known)):
             _delete_analysis(Analysis.objects.get(pk=pk), None)
-            erased["analysis"] += 1
-        shares = CareRelationship.objects.filter(revoked_at__isnull=True)
-        for pk in _named(shares.values_list("pk", flat=True), digests["sharing"]):
+            erased[kinds.ANALYSIS] += 1
+        for (pk,) in list(tombstones.named(kinds.SHARING, known)):
             _end_sharing(CareRelationship.objects.get(pk=pk))
-            erased["sharing"] += 1
-        for given in Consent.objects.filter(withdrawn_at=None).select_related("user"):
-            if Tombstone.digest_of(given.user_id, given.given_at) in digests["consent"]:
-                erased["consent"] += len(consent.withdraw_health_data_consent(given.user, by=None))
+            erased[kinds.SHARING] += 1
+        for pk, _given_at in list(tombstones.named(kinds.CONSENT, known)):
+            person = User.objects.get(pk=pk)
+            erased[kinds.CONSENT] += len(consent.withdraw_health_data_consent(person, by=None))
     return erased
-
-
-def _named(ids: Iterable[uuid.UUID], digests: set[str]) -> list[uuid.UUID]:
-    return [pk for pk in ids if Tombstone.digest_of(pk) in digests] if digests else []
 
 
 def _delete_analysis(analysis: Analysis, by: User | None) -> None:

@@ -24,6 +24,7 @@ from analyses.models import Analysis, Lesion, Tombstone
 
 if TYPE_CHECKING:
     import uuid
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from django.db.models import QuerySet
@@ -83,28 +84,37 @@ def complete_file() -> int:
 def still_there() -> dict[str, int]:
     """Return, by kind, how many records there are that a tombstone names, as after a restore.
 
-    The tombstones are those of the table and of this host's file; a record is named as
-    `analyses.erasure.replay` takes it. They are read first: what is erased meanwhile does not
-    count. Raises `TombstoneFileError`.
+    The tombstones are those of the table and of this host's file. They are read first: what is
+    erased meanwhile does not count. Raises `TombstoneFileError`.
     """
-    kinds = Tombstone.Kind
-    digests: dict[str, set[str]] = {kind: set() for kind in kinds.values}
     known = {*Tombstone.objects.values_list("kind", "digest"), *_written()}
-    for kind, digest in known:
-        digests[kind].add(digest)
-    shares = CareRelationship.objects.filter(revoked_at__isnull=True)
-    living: dict[str, QuerySet[Any, Any]] = {
-        kinds.ACCOUNT: User.objects.values_list("pk"),
-        kinds.LESION: Lesion.objects.values_list("pk"),
-        kinds.ANALYSIS: Analysis.objects.values_list("pk"),
-        kinds.SHARING: shares.values_list("pk"),
-        kinds.CONSENT: Consent.objects.filter(withdrawn_at=None).values_list("user", "given_at"),
-    }
-    return {
-        kind: sum(Tombstone.digest_of(*named) in digests[kind] for named in rows.iterator())
-        for kind, rows in living.items()
-        if digests[kind]
-    }
+    return {kind: sum(1 for _ in named(kind, known)) for kind in Tombstone.Kind}
+
+
+def named(kind: Tombstone.Kind, known: Iterable[tuple[str, str]]) -> Iterator[tuple[Any, ...]]:
+    """Yield the live records of `kind` that one of `known`, kinds and digests, names.
+
+    Each as its tombstone was made of it: an id, of a consent its person's id and `given_at`.
+    """
+    digests = {digest for other, digest in known if other == kind}
+    if digests:
+        for record in _living(kind).iterator():
+            if Tombstone.digest_of(*record) in digests:
+                yield record
+
+
+def _living(kind: Tombstone.Kind) -> QuerySet[Any, Any]:
+    match kind:
+        case Tombstone.Kind.ACCOUNT:
+            return User.objects.values_list("pk")
+        case Tombstone.Kind.LESION:
+            return Lesion.objects.values_list("pk")
+        case Tombstone.Kind.ANALYSIS:
+            return Analysis.objects.values_list("pk")
+        case Tombstone.Kind.SHARING:
+            return CareRelationship.objects.filter(revoked_at=None).values_list("pk")
+        case Tombstone.Kind.CONSENT:
+            return Consent.objects.filter(withdrawn_at=None).values_list("user", "given_at")
 
 
 def read(path: Path) -> list[Tombstone]:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from allauth.core.internal import ratelimit
-from redis.exceptions import RedisError
-
+from accounts import rates
 from accounts.audit.chain import record
 from accounts.audit.models import Action
 
@@ -29,9 +27,9 @@ def note(
     subject_id: UUID | None = None,
 ) -> None:
     """Write down what `user` was refused; beyond the hour's number, once, that there is more."""
-    if _is_within(request, user, "denied"):
+    if rates.within(request, "denied", RATES, user=user):
         facts = {}
-    elif _is_within(request, user, "denials_over"):
+    elif rates.within(request, "denials_over", RATES, user=user):
         facts = {"throttled": True}
     else:
         return
@@ -43,14 +41,3 @@ def note(
         object_id=object_id,
         details=facts,
     )
-
-
-def _is_within(request: HttpRequest, user: User, action: str) -> bool:
-    """Whether it is within the number; also where the cache, which counts, does not answer."""
-    try:
-        usage = ratelimit.consume(
-            request, app="dermai", action=action, config=RATES, user=user, limit_get=True
-        )
-    except RedisError:
-        return True
-    return usage is not None

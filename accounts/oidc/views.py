@@ -25,9 +25,8 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from accounts import people
 from accounts.access import person, private
-from accounts.audit.chain import record
-from accounts.audit.models import Action
 from accounts.consent import HEALTH_DATA_HINT, HEALTH_DATA_LABEL, give_health_data_consent
 from accounts.forms import PlainForm
 from accounts.oidc import linking
@@ -140,14 +139,7 @@ def sign_up(request: HttpRequest) -> HttpResponse:
 def _make_account(request: HttpRequest, login: SocialLogin) -> None:
     with transaction.atomic():
         user = get_adapter().save_user(request, login)
-        record(
-            Action.ACCOUNT_CREATED,
-            actor=user,
-            subject_id=user.pk,
-            object_type="user",
-            object_id=str(user.pk),
-            details={"role": str(user.role), "by": PROVIDER},
-        )
+        people.note_created(user, by=user, how=PROVIDER)
         give_health_data_consent(user)
 
 

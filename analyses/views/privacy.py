@@ -9,7 +9,6 @@ from allauth.account.internal.flows.reauthentication import (
     is_reauthentication_required,
     suspend_request,
 )
-from allauth.core.exceptions import ReauthenticationRequired
 from allauth.core.internal import ratelimit
 from django.conf import settings
 from django.contrib import messages
@@ -21,7 +20,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from accounts import consent as consents
-from accounts.access import private
+from accounts.access import fresh, private
 from accounts.people import LastAdminError
 from analyses import archive, erasure, trace
 from analyses.models import Analysis, Lesion
@@ -60,16 +59,9 @@ def privacy(request: HttpRequest) -> HttpResponse:
 
 
 @private(methods=READ_AND_POST)
+@fresh
 def export(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
-    """Ask who it is, if that is a while ago; POST streams everything about the person as one ZIP.
-
-    A POST that comes too late is sent to the page first: an answer to the password is no place for
-    a file.
-    """
-    if is_reauthentication_required(request, app="dermai"):
-        if request.method == "POST":
-            return redirect("analyses:export_record")
-        raise ReauthenticationRequired
+    """Show what there is; POST streams everything about the person as one ZIP."""
     if request.method != "POST":
         return render(request, "analyses/privacy/export.html")
     if not _allowed(request, "export_record"):

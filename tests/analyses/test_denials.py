@@ -10,6 +10,7 @@ from allauth.mfa.models import Authenticator
 from django.urls import reverse
 from redis.exceptions import RedisError
 
+from accounts import rates
 from accounts.audit import denials as limited
 from accounts.audit.models import Action, AuditEvent
 from accounts.care.models import CareRelationship
@@ -196,7 +197,7 @@ def test_a_denial_is_noted_where_the_cache_does_not_answer(
 ) -> None:
     case = make_case()
     client.force_login(make_user("mallory"))
-    monkeypatch.setattr(limited.ratelimit, "consume", _no_cache)
+    monkeypatch.setattr(rates.ratelimit, "consume", _no_cache)
     assert client.get(reverse("analyses:detail", args=[case.analysis.pk])).status_code == 404
     assert denials() == [("analysis", str(case.analysis.pk))]
 

@@ -113,13 +113,19 @@ FILTERS = [
 ]
 
 
+def two_who_share() -> tuple[Case, User]:
+    """Return a case, and somebody beside its patient who shares with the same dermatologist."""
+    case, carol = make_case(), make_user("carol")
+    make_ended(carol)
+    share(patient=carol, reference=case.bob.email, scope=EVERYTHING)
+    return case, carol
+
+
 @pytest.mark.parametrize("query", FILTERS)
 def test_a_list_of_the_api_that_finds_nothing_is_noted_of_all_it_looked_through(
     query: dict[str, str],
 ) -> None:
-    case = make_case()
-    make_ended(carol := make_user("carol"))
-    share(patient=carol, reference=case.bob.email, scope=EVERYTHING)
+    case, carol = two_who_share()
     make_ended(stranger := make_user("dora"))
     answer = signed_in(case.bob).get(reverse("api-analyses"), query)
     assert answer.json()["results"] == []
@@ -132,9 +138,7 @@ def test_a_page_of_the_api_past_the_end_is_noted_of_all_it_looked_through(
     query: dict[str, str],
 ) -> None:
     """It is a plain 404, and tells how many there are at most."""
-    case = make_case()
-    make_ended(carol := make_user("carol"))
-    share(patient=carol, reference=case.bob.email, scope=EVERYTHING)
+    case, carol = two_who_share()
     make_ended(stranger := make_user("dora"))
     answer = signed_in(case.bob).get(reverse("api-analyses"), query | {"page": "7"})
     assert answer.status_code == 404
@@ -143,9 +147,7 @@ def test_a_page_of_the_api_past_the_end_is_noted_of_all_it_looked_through(
 
 
 def test_a_page_past_the_end_for_one_lesion_is_noted_of_its_owner() -> None:
-    case = make_case()
-    make_ended(carol := make_user("carol"))
-    share(patient=carol, reference=case.bob.email, scope=EVERYTHING)
+    case, carol = two_who_share()
     lesion = make_lesion(case.alice)
     case.alice.analyses.update(lesion=lesion)
     asked = {"lesion": str(lesion.pk), "page": "2"}
@@ -155,9 +157,7 @@ def test_a_page_past_the_end_for_one_lesion_is_noted_of_its_owner() -> None:
 
 
 def test_a_list_of_the_api_for_one_lesion_is_noted_of_its_owner() -> None:
-    case = make_case()
-    make_ended(carol := make_user("carol"))
-    share(patient=carol, reference=case.bob.email, scope=EVERYTHING)
+    case, carol = two_who_share()
     lesion = make_lesion(case.alice)
     case.alice.analyses.update(lesion=lesion)
     client = signed_in(case.bob)
