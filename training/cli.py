@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import torch
 
 from inference_worker import engine_options, preprocessing
-from inference_worker.bundle import BundleError, load_manifest, write_manifest
+from inference_worker.bundle import BundleError, load, load_manifest, write_manifest
 from training import (
     beside,
     compare,
@@ -193,8 +193,14 @@ def _run(arguments: argparse.Namespace) -> tuple[Run, str]:
         trackers=tuple(getattr(arguments, "track", ())),
         team=team,
         precision=arguments.precision,
+        begun=_begun(arguments),
     )
     return run, sha256
+
+
+def _begun(arguments: argparse.Namespace) -> Bundle | None:
+    folder = getattr(arguments, "begin", None)
+    return load(folder, device=torch.device("cpu")) if folder else None
 
 
 def _device() -> torch.device:
@@ -233,6 +239,13 @@ def _add_making(commands: Commands) -> None:
         default=[],
         choices=tracking.TRACKERS,
         help="send figures there too, beside log.csv",
+    )
+    fit.add_argument(
+        "--from",
+        dest="begin",
+        type=Path,
+        metavar="BUNDLE",
+        help="begin with the weights of this bundle, and train the stages that it has not had",
     )
     export_ = commands.add_parser("export", help="make the bundle of a finished run")
     for command, run in ((fit, _fit), (export_, _export)):

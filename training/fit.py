@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 import torch
 
-from training import cache, checkpoint, dataset, ended, lent, loop, losses, masked, networks
+from training import begun, cache, checkpoint, dataset, ended, lent, loop, losses, masked, networks
 from training.parallel import SOLO, Team
 from training.recipe import Schedule, SegmenterRecipe
 from training.tasks import ClassifierTask, SegmenterTask
@@ -18,6 +18,7 @@ from training.tasks import ClassifierTask, SegmenterTask
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from inference_worker.bundle import Bundle
     from training.recipe import Recipe
     from training.schedule import Stage
 
@@ -28,7 +29,9 @@ class Run:
 
     `only` names the parts to train here, so that several processes or hosts can share a run; all of
     them where it is empty. `trackers` by their names in `tracking`; `team` of processes that train
-    one network together. `precision` in which trained networks judge photos on a CPU.
+    one network together. `precision` in which trained networks judge photos on a CPU. Parts of
+    which the folder holds nothing yet begin with the weights of `begun`, and with its recipe's
+    further stages.
     """
 
     recipe: Recipe
@@ -41,6 +44,7 @@ class Run:
     trackers: tuple[str, ...] = ()
     team: Team = SOLO
     precision: Literal["float32", "bfloat16"] = "float32"
+    begun: Bundle | None = None
 
     def has(self, part: str) -> bool:
         """Tell whether this process trains `part`: "segmenter", or a member's number."""
@@ -76,8 +80,14 @@ class Run:
 
 
 def train(run: Run) -> None:
-    """Train the segmenter, then each member on its folds. Raises `DataError`, `InitError`."""
+    """Train the segmenter, then each member on its folds.
+
+    Raises `DataError`, `InitError`, and `OtherRecipeError` where the bundle to begin with was made
+    by another recipe, or on photos that others of its parts are tested on now.
+    """
     own = dataset.labelled(run.recipe, run.data, smoke=run.smoke)
+    if run.begun is not None:
+        begun.check(run.begun.manifest, run.recipe, own)
     others = lent.lent(run.recipe, own, run.data, few=run.few)
     if run.team.leads:
         run.out.mkdir(parents=True, exist_ok=True)
@@ -125,7 +135,16 @@ def train_member(run: Run, own: dataset.Labelled, others: lent.Lent, fold: int, 
     stages = filled(recipe.schedule.stages, int(counts.sum()), optimiser.batch)
     made_of = _member_made_of(run, own, others, fold, seed)
     place = loop.Place(run.member(fold), run.device, run.team, run.trackers)
-    return loop.fit(task, stages, optimiser, place, seed=seed, resume=run.resume, made_of=made_of)
+    return loop.fit(
+        task,
+        stages,
+        optimiser,
+        place,
+        seed=seed,
+        resume=run.resume,
+        made_of=made_of,
+        begun=begun.member(run.begun, recipe, fold) if run.begun else None,
+    )
 
 
 def train_segmenter(run: Run, spec: SegmenterRecipe, own: dataset.Labelled) -> Path:
@@ -164,6 +183,7 @@ def train_segmenter(run: Run, spec: SegmenterRecipe, own: dataset.Labelled) -> P
         seed=spec.seed,
         resume=run.resume,
         made_of=_segmenter_made_of(run, own, spec),
+        begun=begun.segmenter(run.begun, spec) if run.begun else None,
     )
 
 

@@ -24,14 +24,14 @@ from training.schedule import Optimiser, Stage
 from training.tracking import LOG, Tracker, open_trackers
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from torch import Tensor, nn
 
     from training.tasks import Task
 
-__all__ = ["BEST", "CHECKPOINT", "FINAL", "LOG", "Optimiser", "Place", "Stage", "fit"]
+__all__ = ["BEST", "CHECKPOINT", "FINAL", "LOG", "Begun", "Optimiser", "Place", "Stage", "fit"]
 
 CHECKPOINT: Final = "checkpoint.safetensors"
 BEST: Final = "best.safetensors"
@@ -43,6 +43,14 @@ _RANK_BITS: Final = 40
 
 class MonitorError(ValueError):
     """The figure that the schedule watches is not among those of the validation part."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What a training goes on from: `weights` by name, to which the first `stages` have led."""
+
+    weights: Mapping[str, Tensor]
+    stages: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +72,17 @@ def fit(
     seed: int,
     resume: bool,
     made_of: str = "",
+    begun: Begun | None = None,
 ) -> Path:
     """Train `task` and return the path of the weights kept, ``out/final.safetensors``.
 
     Writes a checkpoint after each epoch and a row of ``log.csv``. With `resume` it goes on from the
     checkpoint in `out`, if there is one, and does nothing where the training had ended, unless what
     is new in `stages` since then begins with a restart. `made_of` is the hash of all else that
-    decides the weights. Raises `MonitorError`, `TrackingError`, and `OtherRecipeError` where what
-    is to be gone on with was made of something else.
+    decides the weights. Where there is nothing to resume it begins with `begun`, if that is given:
+    with its weights, and an optimiser that knows nothing of how they came about. Raises
+    `MonitorError`, `TrackingError`, and `OtherRecipeError` where what is to be gone on with was
+    made of something else, or by `begun.stages` that no restart follows.
     """
     out, team = place.out, place.team
     out.mkdir(parents=True, exist_ok=True)
@@ -82,8 +93,11 @@ def fit(
     training = _Training(task, plan, optimiser, seed, place)
     if resume and (out / CHECKPOINT).exists():
         training.restore()
-    elif team.leads:
-        (out / BEST).unlink(missing_ok=True)
+    else:
+        if team.leads:
+            (out / BEST).unlink(missing_ok=True)
+        if begun is not None:
+            training.begin_with(begun)
     training.trackers = open_trackers(out, place.trackers) if team.leads else []
     training.run()
     if team.leads:
@@ -147,6 +161,20 @@ class _Training:
         if found.more.get("scaler"):
             self.scaler.load_state_dict(found.more["scaler"])
         self._rng = found.rng
+
+    def begin_with(self, begun: Begun) -> None:
+        """Stand where the first stages are done, with the weights they led to."""
+        done, further = self.made.stages[: begun.stages], self.made.stages[begun.stages :]
+        if further and not further[0].restart:
+            raise ended.OtherRecipeError(
+                f"the stage after the {begun.stages} that the weights had needs 'restart: true'"
+            )
+        for model in (self.model, self.average):
+            model.load_state_dict(begun.weights)
+        steps = sum(schedule.cycles(done, self.spec.batch))
+        self.at = _Progress(epoch=len(schedule.plan(done)), step=steps)
+        if self.spec.monitor is not None and self.team.leads:
+            checkpoint.save_weights(self.out / BEST, self.average)
 
     def run(self) -> None:
         """Train what is left of the plan."""

@@ -88,3 +88,45 @@ def test_a_stage_of_its_own_augmentation_is_known_again(tmp_path: Path) -> None:
     assert left.learnt == 0
     with pytest.raises(OtherRecipeError, match="another schedule"):
         fit(Blobs(), tmp_path, *STAGES, replace(own, augmentation=None))
+
+
+def begin(out: Path, weights: dict[str, torch.Tensor], *stages: Stage, **more: object) -> Counting:
+    """Train `stages` from what the first two of them led to."""
+    task = Counting()
+    optimiser = loop.Optimiser(lr=0.05, batch=8, ema=0.8, precision="fp32", **more)  # type: ignore[arg-type] - of any optimiser's options
+    begun = loop.Begun(weights, len(STAGES))
+    loop.fit(task, stages, optimiser, loop.Place(out, CPU), seed=3, resume=True, begun=begun)
+    return task
+
+
+def test_weights_alone_are_gone_on_from_where_their_stages_end(tmp_path: Path) -> None:
+    first = fit(Blobs(), tmp_path / "first")
+    further = Stage(8, 2, 24, restart=True)
+
+    went_on = begin(tmp_path / "longer", first, *STAGES, further)
+    again = begin(tmp_path / "longer", first, *STAGES, further)
+
+    assert went_on.learnt == 2 * 3
+    assert again.learnt == 0
+    longer = load_file(tmp_path / "longer" / FINAL)
+    assert any(not torch.equal(first[name], longer[name]) for name in first)
+    at = checkpoint.read_metadata(tmp_path / "longer" / CHECKPOINT)
+    steps = 2 * 3 + 2 * 3 + 2 * 3  # of batches of 8 in 20, 20 and 24 photos
+    assert (at["epoch"], at["step"]) == ("6", str(steps))
+
+
+def test_weights_that_had_every_stage_are_kept_as_they_are(tmp_path: Path) -> None:
+    first = fit(Blobs(), tmp_path / "first")
+
+    left = begin(tmp_path / "same", first, *STAGES, monitor="figure")
+
+    same = load_file(tmp_path / "same" / FINAL)
+    assert left.learnt == 0
+    assert all(torch.equal(first[name], same[name]) for name in first)
+
+
+def test_weights_alone_are_not_gone_on_from_without_a_restart(tmp_path: Path) -> None:
+    first = fit(Blobs(), tmp_path / "first")
+
+    with pytest.raises(OtherRecipeError, match="restart: true"):
+        begin(tmp_path / "longer", first, *STAGES, Stage(8, 1, 24))
