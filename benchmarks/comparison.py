@@ -20,9 +20,8 @@ from benchmarks.figures import SHORT
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from benchmarks.figures import Figures
+    from benchmarks.figures import Figures, Kind
     from inference_worker.bundle import Bundle
-    from inference_worker.openvino_engine import Precision
     from inference_worker.pipeline import Pipeline
     from inference_worker.pixels import Pixels
     from inference_worker.verdict import Verdict
@@ -77,9 +76,7 @@ class Apart:
         self.changed += said.category != answer.category
 
 
-def compare(
-    reference: Bundle, ours: Mapping[Precision, Pipeline], photos: Sequence[Pixels]
-) -> Figures:
+def compare(reference: Bundle, ours: Mapping[Kind, Pipeline], photos: Sequence[Pixels]) -> Figures:
     """Judge every photo by the `reference` and by each of `ours`; return what came of it."""
     plain = Times()
     times = {name: Times() for name in ours}

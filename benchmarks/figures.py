@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeAlias
-
-if TYPE_CHECKING:
-    from inference_worker.openvino_engine import Precision
+from typing import Final, Literal, TypeAlias
 
 Figures: TypeAlias = dict[str, float | int | str | None]
 """What is told, by name; None where this machine cannot say."""
 
-SHORT: Final[dict[Precision, str]] = {"float32": "fp32", "bfloat16": "bf16"}
-PRECISIONS: Final = tuple(SHORT)
+Kind: TypeAlias = Literal["float32", "bfloat16", "int8"]
+"""In which numbers the members are computed."""
+
+SHORT: Final[dict[Kind, str]] = {"float32": "fp32", "bfloat16": "bf16", "int8": "int8"}
+PRECISIONS: Final[tuple[Kind, ...]] = ("float32", "bfloat16")
 ANCHOR: Final = "anchor_ms"
 """The one figure that float32 has nothing like: what sets bfloat16 right."""
 

@@ -7,7 +7,8 @@ tells of which share of the photos the answer lay so near a decision that the ne
 it is that one's then, in the times and in the differences. `load_s` and `peak_memory_mb` are this
 process's, which has both precisions, PyTorch's networks and what converts them; `product_load_s`
 and `product_memory_mb` are those of a worker's model. The last line with `--json` is one JSON
-object; what is bfloat16 is null there where the machine has no instructions for it.
+object; what is bfloat16 is null there where the machine has no instructions for it. With `--int8`
+there are figures of integers too, which a folder of photos calibrates.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from benchmarks import (
     together,
 )
 from benchmarks.photos import draw_photos, read_photos
-from inference_worker import engines
+from inference_worker import engines, quantise
 from inference_worker.bundle import load
 from inference_worker.engine_options import ENGINES, Options, threads
 from inference_worker.pipeline import Pipeline
@@ -52,12 +53,16 @@ STARTER: Final = Path(__file__).parents[1] / "inference_worker" / "bundles" / "s
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """Where to run, and by what; groups of `together` photos, none of them where it is 0."""
+    """Where to run, and by what; groups of `together` photos, none of them where it is 0.
+
+    `int8` photos calibrate integers; None leaves these out.
+    """
 
     cache: Path
     device: torch.device = machine.CPU
     engine: EngineName = "auto"
     together: int = 0
+    int8: Path | None = None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -67,6 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     device = torch.device(options.device)
     if device.type == "cuda" and options.engine == "openvino":
         parser.error("OpenVINO runs on the CPU only: leave --device or --engine out")
+    if options.int8 and (device.type == "cuda" or options.engine == "torch"):
+        parser.error("integers are OpenVINO's, on the CPU: leave --device, --engine or --int8 out")
     if device.type == "cuda" and not torch.cuda.is_available():
         sys.exit("error: PyTorch finds no GPU: use --device cpu")
     torch.set_num_threads(threads())
@@ -90,8 +97,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             say("placing the gate between the answers")
             material.place_gate(folder, photos)
         cache = options.cache or Path(made) / "cache"
-        setting = Setting(cache, device, options.engine, options.together)
-        told = measure(folder, photos, setting)
+        setting = Setting(cache, device, options.engine, options.together, options.int8)
+        try:
+            told = measure(folder, photos, setting)
+        except quantise.QuantiseError as error:
+            sys.exit(f"error: {error}")
     print(json.dumps(told) if options.json else "\n".join(f"{k}: {v}" for k, v in told.items()))
     return 0
 
@@ -106,6 +116,9 @@ def measure(folder: Path, photos: Sequence[Pixels], setting: Setting) -> Figures
     if not machine.multiplies_bfloat16(device):
         say(f"this {device.type} has no instructions for bfloat16: its figures are null")
         precisions = precisions[:1]
+    if setting.int8:
+        say(quantise.quantise(folder, setting.int8, setting.cache))
+        precisions = (*precisions, "int8")
     started = time.perf_counter()
     bundle = load(folder, device=device)
     ready = {p: engines.build(bundle, Options(engine, p, setting.cache)) for p in precisions}
@@ -158,6 +171,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--together", type=int, default=0, metavar="N", help="judge N photos at once too"
     )
+    parser.add_argument("--int8", type=Path, metavar="PHOTOS", help="measure integers too")
     parser.add_argument("--cache", type=Path, help="keep converted networks there")
     parser.add_argument("--json", action="store_true", help="end with one JSON object")
     return parser

@@ -15,23 +15,23 @@ from inference_worker.engines import Anchored
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from benchmarks.figures import Figures
+    from benchmarks.figures import Figures, Kind
     from inference_worker.bundle import Bundle
     from inference_worker.engines import Engine, Engines
-    from inference_worker.openvino_engine import Precision
 
-_DTYPES: Final[dict[Precision, torch.dtype]] = {
+_DTYPES: Final[dict[Kind, torch.dtype]] = {
     "float32": torch.float32,
     "bfloat16": torch.bfloat16,
 }
 _REPEATS: Final = 3
 
 
-def shares(bundle: Bundle, ready: Mapping[Precision, Engines]) -> Figures:
+def shares(bundle: Bundle, ready: Mapping[Kind, Engines]) -> Figures:
     """Return each precision's share of the matrix rate, for all members and one photo's views.
 
     In bfloat16 these are the bfloat16 passes alone: what its members' exact passes over the first
-    view take is `anchor_ms`, by the photo.
+    view take is `anchor_ms`, by the photo. Integers have no share, but the GFLOP/s that float32
+    would need to be as fast.
     """
     side, device = bundle.manifest.classifier.input.size, bundle.device
     names = views.plan(bundle.manifest.views).identity_first().names
@@ -43,10 +43,12 @@ def shares(bundle: Bundle, ready: Mapping[Precision, Engines]) -> Figures:
         anchored = [member for member in members if isinstance(member, Anchored)]
         fast: Sequence[Engine] = [member.fast for member in anchored] or members
         took = machine.fastest(partial(_pass, fast, x), _REPEATS, device)
-        rate = machine.matmul_rate(_DTYPES[precision], device)
         short = SHORT[precision]
-        told[f"share_of_matmul_{short}"] = round(work / took / rate, 3)
         told[f"gflops_{short}"] = round(work / took / 1e9, 1)
+        if precision not in _DTYPES:
+            continue
+        rate = machine.matmul_rate(_DTYPES[precision], device)
+        told[f"share_of_matmul_{short}"] = round(work / took / rate, 3)
         told[f"matmul_gflops_{short}"] = round(rate / 1e9, 1)
         if anchored:
             exact = [member.exact for member in anchored]

@@ -10,8 +10,7 @@ from benchmarks.figures import SHORT
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from benchmarks.figures import Figures
-    from inference_worker.openvino_engine import Precision
+    from benchmarks.figures import Figures, Kind
     from inference_worker.pipeline import Pipeline
     from inference_worker.pixels import Pixels
     from inference_worker.verdict import Verdict
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 GROUPS: Final = 3
 
 
-def saturate(ours: Mapping[Precision, Pipeline], photos: Sequence[Pixels], number: int) -> Figures:
+def saturate(ours: Mapping[Kind, Pipeline], photos: Sequence[Pixels], number: int) -> Figures:
     """Return the photos a second of each of `ours`, `number` at a time, cleaning included.
 
     The `photos` come again and again. A first group, which engines may compile at, is not timed.

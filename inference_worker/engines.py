@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import torch
 
-from inference_worker import openvino_cache
-from inference_worker.engine_options import Options, cpu_multiplies_bfloat16, threads
+from inference_worker import openvino_cache, quantised
+from inference_worker.engine_options import INT8, Options, cpu_multiplies_bfloat16, threads
 from inference_worker.errors import ConversionError
 from inference_worker.openvino_engine import (
     OpenVinoEngine,
@@ -214,13 +214,15 @@ def plain(bundle: Bundle) -> Engines:
 def build(bundle: Bundle | Verified, options: Options) -> Engines:
     """Return the engines that `options` ask for; `auto` is OpenVINO on a CPU, PyTorch on a GPU.
 
-    By `auto` both are bfloat16 where the machine has instructions for it.
+    By `auto` both are bfloat16 where the machine has instructions for it. Integers come before what
+    `auto` would take; where the bundle was not quantised on this machine, it is that alone.
     Where OpenVINO is chosen by `auto` and cannot take the bundle, PyTorch runs it.
     Raises `ConversionError` where it was asked for by name.
     """
     on_cpu = bundle.device.type == "cpu"
     lower = options.precision == "bfloat16"
-    if options.engine == options.precision == "auto":
+    in_integers = options.precision == INT8
+    if options.engine == options.precision == "auto" or in_integers:
         lower = cpu_multiplies_bfloat16() if on_cpu else _gpu_multiplies_bfloat16()
     elif lower and on_cpu and not cpu_multiplies_bfloat16():
         # OpenVINO would compute in float32 without a word, and PyTorch slower than that.
@@ -229,7 +231,8 @@ def build(bundle: Bundle | Verified, options: Options) -> Engines:
     if options.engine == "torch" or not on_cpu:
         return _torch(bundle.networks(), lower=lower, on_gpu=not on_cpu)
     try:
-        return _openvino(bundle, options, lower=lower)
+        integers = quantised.read(bundle, options.cache) if in_integers else None
+        return _openvino(bundle, options, lower=lower, integers=integers)
     except ConversionError as error:
         if options.engine == "openvino":
             raise
@@ -272,7 +275,13 @@ def _gpu_multiplies_bfloat16() -> bool:
     return bool(torch.cuda.is_bf16_supported(including_emulation=False))
 
 
-def _openvino(bundle: Bundle | Verified, options: Options, *, lower: bool) -> Engines:
+def _openvino(
+    bundle: Bundle | Verified,
+    options: Options,
+    *,
+    lower: bool,
+    integers: quantised.Quantised | None = None,
+) -> Engines:
     models = openvino_cache.networks(bundle, options.cache)
     number = threads()
     described = bundle.manifest.classifier
@@ -281,19 +290,26 @@ def _openvino(bundle: Bundle | Verified, options: Options, *, lower: bool) -> En
     networks = [OpenVinoNetwork(models[name], "float32", number) for name in names]
     exact = tuple(map(OpenVinoEngine, networks))
     reference = Rung(_REFERENCE, tuple(Late(bundle, n) for n in range(len(names))), 0.0)
-    ladder: tuple[Rung, ...]
+    coarse: list[tuple[str, list[OpenVinoNetwork], float]] = []
+    if integers is not None:
+        # What is not made of integers in them is float32.
+        quick = [OpenVinoNetwork(integers.models[name], "float32", number) for name in names]
+        coarse.append((INT8, quick, integers.band))
     if lower:
-        coarse = [OpenVinoNetwork(models[name], "bfloat16", number) for name in names]
-        fast = tuple(map(Anchored, map(OpenVinoEngine, coarse), exact))
-        ladder = (
-            Rung("openvino-bfloat16", fast, BFLOAT16_BAND),
-            Rung("openvino-float32", tuple(map(ViewByView, exact)), FLOAT32_BAND),
-            reference,
-        )
-        wanted = [(one, views) for one in coarse] + [(one, 1) for one in networks]
+        half = [OpenVinoNetwork(models[name], "bfloat16", number) for name in names]
+        coarse.append(("bfloat16", half, BFLOAT16_BAND))
+    fast = tuple(
+        Rung(f"openvino-{kind}", tuple(map(Anchored, map(OpenVinoEngine, found), exact)), band)
+        for kind, found, band in coarse
+    )
+    if fast:
+        last: tuple[Engine, ...] = tuple(map(ViewByView, exact))
+        wanted = [(one, views) for _, found, _ in coarse for one in found]
+        wanted += [(one, 1) for one in networks]
     else:
-        ladder = (Rung("openvino-float32", exact, FLOAT32_BAND), reference)
+        last = exact
         wanted = [(one, views) for one in networks] + [(networks[0], 1)]
+    ladder = (*fast, Rung("openvino-float32", last, FLOAT32_BAND), reference)
     model = models.get(openvino_cache.SEGMENTER)
     segmenter = model and OpenVinoSegmenter(OpenVinoNetwork(model, "float32", number))
     return Engines(ladder, exact[0], segmenter, partial(prepare, wanted, described.input.size))

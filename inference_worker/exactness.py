@@ -37,6 +37,25 @@ def could_differ(told: Classification, image_type: ImageType, band: float) -> bo
     return abs(log_odds(told.p_melanoma, others)) <= band
 
 
+def distance(one: Classification, other: Classification) -> float:
+    """Return how far two answers lie apart in log-odds of what is decided.
+
+    Malignant against benign; and where either could be told, melanoma against other malignancies.
+    """
+    malignant = [log_odds(told.p_malignant, 1 - told.p_malignant) for told in (one, other)]
+    apart = abs(malignant[0] - malignant[1])
+    if max(malignant) < 0 or one.p_melanoma is None or other.p_melanoma is None:
+        return apart
+    melanoma = [
+        log_odds(p_melanoma, max(0.0, p_malignant - p_melanoma))
+        for p_melanoma, p_malignant in (
+            (one.p_melanoma, one.p_malignant),
+            (other.p_melanoma, other.p_malignant),
+        )
+    ]
+    return max(apart, abs(melanoma[0] - melanoma[1]))
+
+
 def log_odds(yes: float, no: float) -> float:
     """Return log(yes / no), both floored: no probability is nearer to 0 than 1e-12."""
     return math.log(max(yes, _FLOOR) / max(no, _FLOOR))

@@ -41,6 +41,7 @@ _LAYOUT: Final = 2
 """Of what is written: networks of another number are not read."""
 _OF_A_MAP: Final = 4  # axes
 _HASH: Final = 32  # digits of the bundle's that its folder bears
+_OF_VERSION: Final = "-openvino-"
 _MAPPED_FROM: Final = "mapped_from"
 """Where a model says of itself which file its weights are mapped from."""
 logger = logging.getLogger(__name__)
@@ -101,7 +102,7 @@ def networks(bundle: Bundle | Verified, cache: Path | None) -> dict[str, Any]:
     """
     if cache is None:
         return _convert(bundle.networks())
-    folder = Path(cache) / _name(bundle)
+    folder = Path(cache) / name(bundle)
     found = _kept(bundle, folder)
     clean(folder.parent, keep=folder)
     return found
@@ -110,7 +111,7 @@ def networks(bundle: Bundle | Verified, cache: Path | None) -> dict[str, Any]:
 def _kept(bundle: Bundle | Verified, folder: Path) -> dict[str, Any]:
     """Return what is in `folder`, made and put there where it is not."""
     try:
-        return _read(folder)
+        return read(folder)
     except FileNotFoundError:
         logger.info("converting the bundle for OpenVINO, once; it is kept in %s", folder)
     except DamagedCacheError as error:
@@ -118,20 +119,21 @@ def _kept(bundle: Bundle | Verified, folder: Path) -> dict[str, Any]:
         shutil.rmtree(folder, ignore_errors=True)
     if isinstance(bundle, Verified) and convert_apart(bundle.folder, folder.parent):
         try:
-            return _read(folder)
+            return read(folder)
         except (FileNotFoundError, DamagedCacheError) as error:
             logger.warning("no converted bundle in %s (%s): converting it here", folder, error)
     converted = _convert(bundle.networks())
     try:
-        _write(folder, converted)
+        write(folder, converted, {})
     except OSError as error:
         logger.warning("cannot keep the converted bundle in %s (%s)", folder, error.strerror)
     return converted
 
 
-def _name(bundle: Bundle | Verified) -> str:
+def name(bundle: Bundle | Verified) -> str:
+    """Return what the folder of the bundle's networks is called, for this version of OpenVINO."""
     version = runtime().__version__.split("-")[0]
-    return f"{bundle.sha256[:_HASH]}-openvino-{version}-{_LAYOUT}"
+    return f"{bundle.sha256[:_HASH]}{_OF_VERSION}{version}-{_LAYOUT}"
 
 
 def weights_of(model: Any) -> Path | None:
@@ -211,31 +213,44 @@ def _own_log() -> Iterator[None]:
         root.filters[:], root.handlers[:] = filters, handlers
 
 
-def _write(folder: Path, converted: Mapping[str, Any]) -> None:
-    """Write all into a folder beside, then rename: a half-written one never has the name."""
+def write(folder: Path, converted: Mapping[str, Any], notes: Mapping[str, str]) -> None:
+    """Write all into a folder beside, then rename: a half-written one never has the name.
+
+    `notes` are files of text beside the networks. Folders of the same bundle that another version
+    of OpenVINO made are removed. Raises `OSError`.
+    """
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=UNFINISHED) as made:
         beside = Path(made) / folder.name
         beside.mkdir()
         for name, model in converted.items():
             runtime().save_model(model, beside / f"{name}.xml", compress_to_fp16=False)
-        sums = {path.name: _sha256(path) for path in sorted(beside.iterdir())}
+        for file, text in notes.items():
+            (beside / file).write_text(text)
+        sums = {path.name: sha256(path) for path in sorted(beside.iterdir())}
         (beside / SUMS).write_text(json.dumps(sums, indent=1))
         if not folder.exists():  # another worker may have been faster
             beside.rename(folder)
-    for outdated in folder.parent.glob(f"{folder.name[:_HASH]}-*"):  # of another OpenVINO
+    whose = folder.name.partition(_OF_VERSION)[0]
+    for outdated in folder.parent.glob(f"{whose}{_OF_VERSION}*"):
         if outdated != folder:
             shutil.rmtree(outdated, ignore_errors=True)
 
 
-def _read(folder: Path) -> dict[str, Any]:
+def replace(folder: Path, converted: Mapping[str, Any], notes: Mapping[str, str]) -> None:
+    """`write`, in the place of what `folder` holds."""
+    shutil.rmtree(folder, ignore_errors=True)
+    write(folder, converted, notes)
+
+
+def read(folder: Path) -> dict[str, Any]:
     """Return the networks in `folder`. Raises `DamagedCacheError`, `FileNotFoundError`."""
     if not folder.exists():
         raise FileNotFoundError(folder)
     mark_used(folder)
     try:
         sums = json.loads((folder / SUMS).read_text())
-        changed = [name for name, told in sums.items() if _sha256(folder / name) != told]
+        changed = [name for name, told in sums.items() if sha256(folder / name) != told]
     except (OSError, ValueError, AttributeError) as error:
         raise DamagedCacheError(f"{folder} cannot be read ({error})") from error
     if changed or not sums:
@@ -252,6 +267,7 @@ def _read(folder: Path) -> dict[str, Any]:
     return models
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """Return the hash of a file in hexadecimal. Raises `OSError`."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -9,9 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from benchmarks import figures, inference, machine, photos, product_load, together
+from inference_worker import quantise
 from inference_worker.engine_options import cpu_multiplies_bfloat16
+from training import drawn
 
 pytestmark = pytest.mark.timeout(400)  # each also starts a process that loads the model
 
@@ -61,6 +64,34 @@ def test_the_last_line_is_one_object_with_every_figure(capsys: pytest.CaptureFix
     else:
         assert {told[name] for name in OF_BFLOAT16} == {None}
         assert "no instructions for bfloat16" in said
+
+
+def test_integers_have_figures_of_their_own(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for number in range(quantise.FEWEST):
+        Image.fromarray(drawn.lesion(number, (120, 90))[0]).save(tmp_path / f"{number}.png")
+
+    told, said = run(capsys, "--views", "3", "--count", "2", "--int8", str(tmp_path))
+
+    assert told["speedup_int8"] > 0
+    assert told["gflops_int8"] > 0
+    assert told["categories_changed_int8"] == 0
+    assert 0 <= told["asked_again_int8"] <= 1
+    assert "share_of_matmul_int8" not in told
+    assert "integers took" in said
+
+
+def test_integers_are_not_asked_of_what_has_none(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        inference.main([*SMALL, "--engine", "torch", "--int8", "nowhere"])
+    assert ended.value.code == 2
+    assert "integers are OpenVINO's" in capsys.readouterr().err
+
+
+def test_too_few_photos_for_integers_are_named(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="integers need at least"):
+        inference.main([*SMALL, "--int8", str(tmp_path)])
 
 
 def test_the_path_of_a_gpu_gives_every_figure_on_a_cpu_too(

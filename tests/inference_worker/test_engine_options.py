@@ -11,6 +11,7 @@ from inference_worker.engine_options import (
     Options,
     UnknownEngineError,
     cpu_multiplies_bfloat16,
+    cpu_multiplies_int8,
     parse,
     threads,
 )
@@ -24,13 +25,14 @@ from inference_worker.engine_options import (
         ("torch", Options("torch")),
         ("OpenVINO-float32", Options("openvino", "float32")),
         (" torch-bfloat16 ", Options("torch", "bfloat16")),
+        ("openvino-int8", Options("openvino", "int8")),
     ],
 )
 def test_an_engine_alone_or_with_a_precision(text: str, options: Options) -> None:
     assert parse(text) == options
 
 
-@pytest.mark.parametrize("text", ["", "onnx", "openvino-int8", "auto-float32", "openvino-auto"])
+@pytest.mark.parametrize("text", ["", "onnx", "torch-int8", "auto-float32", "openvino-auto"])
 def test_another_word_is_refused_with_those_that_there_are(text: str) -> None:
     with pytest.raises(UnknownEngineError, match=r"auto.*openvino, torch.*float32"):
         parse(text)
@@ -56,8 +58,19 @@ def test_bfloat16_is_used_where_the_cpu_says_so(tmp_path: Path, line: str, expec
     assert cpu_multiplies_bfloat16(cpuinfo) is expected
 
 
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [("flags : fpu avx2 avx_vnni", True), ("flags : fpu avx2 avx512f avx512_bf16", False)],
+)
+def test_integers_are_of_one_kind_of_cpu(tmp_path: Path, line: str, expected: bool) -> None:
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text(f"{line}\n")
+    assert cpu_multiplies_int8(cpuinfo) is expected
+
+
 def test_without_that_file_bfloat16_is_left_alone(tmp_path: Path) -> None:
     assert not cpu_multiplies_bfloat16(tmp_path / "absent")
+    assert not cpu_multiplies_int8(tmp_path / "absent")
 
 
 @pytest.mark.parametrize(

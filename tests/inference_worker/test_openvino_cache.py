@@ -192,7 +192,7 @@ def test_what_another_worker_removes_while_it_is_read_is_converted_again(
 ) -> None:
     openvino_cache.networks(bundle, tmp_path)
     (folder,) = tmp_path.iterdir()
-    hashed = openvino_cache._sha256
+    hashed = openvino_cache.sha256
 
     def remove_behind(path: Path) -> str:
         told = hashed(path)
@@ -200,7 +200,7 @@ def test_what_another_worker_removes_while_it_is_read_is_converted_again(
             path.unlink()
         return told
 
-    monkeypatch.setattr(openvino_cache, "_sha256", remove_behind)
+    monkeypatch.setattr(openvino_cache, "sha256", remove_behind)
     with pytest.raises(openvino_cache.DamagedCacheError):
         openvino_cache._read(folder)
     monkeypatch.undo()
