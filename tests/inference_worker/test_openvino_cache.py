@@ -202,7 +202,7 @@ def test_what_another_worker_removes_while_it_is_read_is_converted_again(
 
     monkeypatch.setattr(openvino_cache, "sha256", remove_behind)
     with pytest.raises(openvino_cache.DamagedCacheError):
-        openvino_cache._read(folder)
+        openvino_cache.read(folder)
     monkeypatch.undo()
     assert openvino_cache.networks(bundle, tmp_path).keys() == {"member-0", SEGMENTER}
 
