@@ -1,4 +1,4 @@
-"""The exponential moving average of a network's weights, which is what is kept of a training."""
+"""Means of a network's weights: the moving one, which is what is kept of a training, and of two."""
 
 from __future__ import annotations
 
@@ -21,3 +21,9 @@ def move(average: nn.Module, model: nn.Module, decay: float) -> None:
         else:
             own.copy_(new)
     torch._foreach_lerp_(kept, fresh, 1 - decay)
+
+
+@torch.no_grad()
+def blend(found: nn.Module, led_to: nn.Module, share: float) -> None:
+    """Move the weights and running statistics of `led_to` back, to `share` of the way there."""
+    move(led_to, found, share)

@@ -36,6 +36,8 @@ __all__ = ["BEST", "CHECKPOINT", "FINAL", "LOG", "Begun", "Optimiser", "Place", 
 CHECKPOINT: Final = "checkpoint.safetensors"
 BEST: Final = "best.safetensors"
 FINAL: Final = "final.safetensors"
+FOUND: Final = "restart.safetensors"
+"""The weights that the last restart found."""
 
 _RANK_BITS: Final = 40
 """Seeds of processes lie this many bits apart, so that no epoch of one is an epoch of another."""
@@ -192,6 +194,11 @@ class _Training:
         """Write the weights that the training was for."""
         if self.spec.monitor is not None:
             checkpoint.load_weights(self.out / BEST, self.average)
+        blend = schedule.blend(self.made.stages)
+        if blend < 1:
+            found = copy.deepcopy(self.average)
+            checkpoint.load_weights(self.out / FOUND, found)
+            averaging.blend(found, self.average, blend)
         checkpoint.save_weights(path, self.average, self.made.metadata())
 
     def _begin(self, stage: Stage) -> None:
@@ -199,6 +206,8 @@ class _Training:
         within = self.plan[self.at.epoch].within > 0 or self.at.batch > 0
         if not within:
             self.at.stale, self.at.rates = 0, {}
+            if stage.restart and self.team.leads:
+                checkpoint.save_weights(self.out / FOUND, self.average)
             if self.spec.schedule != "one_cycle":
                 self.optimiser.state.clear()
         self.rates.begin(stage)

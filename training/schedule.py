@@ -39,8 +39,11 @@ class Stage:
     trunk_lr: tuple[float, ...] = ()
     restart: bool = False
     augmentation: Augmentation | None = None
+    blend: float = 1.0
 
     def __post_init__(self) -> None:
+        if not 0 < self.blend <= 1 or (self.blend < 1 and not self.restart):
+            raise ValueError("'blend' is above 0 and up to 1, and below 1 of a phase that restarts")
         if (self.train == "last") != (self.blocks > 0):
             raise ValueError("'blocks' says how many of the last are trained: with train 'last'")
 
@@ -134,6 +137,11 @@ def cycles(stages: Sequence[Stage], batch: int) -> list[int]:
         else:
             found[-1] += steps
     return found
+
+
+def blend(stages: Sequence[Stage]) -> float:
+    """Return how far to go from the weights that the last restart found; 1 is all the way."""
+    return next((stage.blend for stage in reversed(stages) if stage.restart), 1.0)
 
 
 def rate(step: int, total: int, optimiser: Optimiser) -> float:

@@ -130,3 +130,35 @@ def test_weights_alone_are_not_gone_on_from_without_a_restart(tmp_path: Path) ->
 
     with pytest.raises(OtherRecipeError, match="restart: true"):
         begin(tmp_path / "longer", first, *STAGES, Stage(8, 1, 24))
+
+
+def test_what_a_restart_found_and_what_it_led_to_are_blended(tmp_path: Path) -> None:
+    first = fit(Blobs(), tmp_path / "first")
+    further = Stage(8, 2, 24, restart=True)
+    whole = fit(Blobs(), tmp_path / "whole", *STAGES, further)
+
+    blended = fit(Blobs(), tmp_path / "blended", *STAGES, replace(further, blend=0.25))
+
+    moved = [name for name in first if first[name].dtype.is_floating_point]
+    assert any(not torch.equal(first[name], whole[name]) for name in moved)
+    for name in moved:
+        between = first[name] + 0.25 * (whole[name] - first[name])
+        assert torch.allclose(blended[name], between, atol=1e-6)
+
+
+def test_a_blended_run_that_was_killed_ends_in_the_same_weights(tmp_path: Path) -> None:
+    further = Stage(8, 2, 24, restart=True, blend=0.5)
+    whole = fit(Blobs(), tmp_path / "whole", *STAGES, further)
+    for epoch in (5, 6):
+        with pytest.raises(PowerCutError):
+            fit(Blobs(dies_in_epoch=epoch), tmp_path / str(epoch), *STAGES, further)
+
+        again = fit(Blobs(), tmp_path / str(epoch), *STAGES, further)
+
+        assert all(torch.equal(whole[name], again[name]) for name in whole)
+
+
+@pytest.mark.parametrize("wrong", [{"blend": 0.5}, {"blend": 0.0, "restart": True}, {"blend": 1.5}])
+def test_a_blend_is_a_share_of_the_way_since_a_restart(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="'blend' is above 0 and up to 1"):
+        Stage(8, 1, 24, **wrong)  # type: ignore[arg-type] - of two fields
