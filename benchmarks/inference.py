@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import sys
 import tempfile
 import time
@@ -74,6 +75,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("OpenVINO runs on the CPU only: leave --device or --engine out")
     if options.int8 and (device.type == "cuda" or options.engine == "torch"):
         parser.error("integers are OpenVINO's, on the CPU: leave --device, --engine or --int8 out")
+    if options.int8 and options.cache:
+        parser.error("--int8 would take the place of what is in --cache: leave one out")
     if device.type == "cuda" and not torch.cuda.is_available():
         sys.exit("error: PyTorch finds no GPU: use --device cpu")
     torch.set_num_threads(threads())
@@ -98,10 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             material.place_gate(folder, photos)
         cache = options.cache or Path(made) / "cache"
         setting = Setting(cache, device, options.engine, options.together, options.int8)
-        try:
-            told = measure(folder, photos, setting)
-        except quantise.QuantiseError as error:
-            sys.exit(f"error: {error}")
+        told = measure(folder, photos, setting)
     print(json.dumps(told) if options.json else "\n".join(f"{k}: {v}" for k, v in told.items()))
     return 0
 
@@ -117,7 +117,7 @@ def measure(folder: Path, photos: Sequence[Pixels], setting: Setting) -> Figures
         say(f"this {device.type} has no instructions for bfloat16: its figures are null")
         precisions = precisions[:1]
     if setting.int8:
-        say(quantise.quantise(folder, setting.int8, setting.cache))
+        _quantise(folder, setting.int8, setting.cache)
         precisions = (*precisions, "int8")
     started = time.perf_counter()
     bundle = load(folder, device=device)
@@ -144,6 +144,15 @@ def measure(folder: Path, photos: Sequence[Pixels], setting: Setting) -> Figures
         told |= together.saturate(ours, photos, setting.together)
     told |= product_load.measure(folder, setting.cache, setting.engine, device.type)
     return figures.complete(told)
+
+
+def _quantise(folder: Path, photos: Path, cache: Path) -> None:
+    """Let a process of its own make integers, whose memory is none of what is measured here."""
+    command = [sys.executable, "-m", quantise.__name__, str(folder), str(photos), str(cache)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)  # noqa: S603 - a module of ours
+    if done.returncode:
+        sys.exit("error: no integers could be made")
+    say(done.stdout.strip())
 
 
 def say(text: str) -> None:

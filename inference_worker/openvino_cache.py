@@ -126,7 +126,10 @@ def _kept(bundle: Bundle | Verified, folder: Path) -> dict[str, Any]:
     try:
         write(folder, converted, {})
     except OSError as error:
-        logger.warning("cannot keep the converted bundle in %s (%s)", folder, error.strerror)
+        logger.warning("cannot keep the converted bundle in %s (%s)", folder, error)
+    for outdated in folder.parent.glob(f"{folder.name.partition(_OF_VERSION)[0]}{_OF_VERSION}*"):
+        if outdated != folder:  # of another version of OpenVINO
+            shutil.rmtree(outdated, ignore_errors=True)
     return converted
 
 
@@ -213,34 +216,31 @@ def _own_log() -> Iterator[None]:
         root.filters[:], root.handlers[:] = filters, handlers
 
 
-def write(folder: Path, converted: Mapping[str, Any], notes: Mapping[str, str]) -> None:
+def write(
+    folder: Path, converted: Mapping[str, Any], notes: Mapping[str, str], *, replace: bool = False
+) -> None:
     """Write all into a folder beside, then rename: a half-written one never has the name.
 
-    `notes` are files of text beside the networks. Folders of the same bundle that another version
-    of OpenVINO made are removed. Raises `OSError`.
+    `notes` are files of text beside the networks. A folder that is there stays, unless it is to be
+    replaced. Raises `OSError`.
     """
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=UNFINISHED) as made:
         beside = Path(made) / folder.name
         beside.mkdir()
         for name, model in converted.items():
-            runtime().save_model(model, beside / f"{name}.xml", compress_to_fp16=False)
+            try:
+                runtime().save_model(model, beside / f"{name}.xml", compress_to_fp16=False)
+            except RuntimeError as error:  # a full disk, for one
+                raise OSError(f"{beside / name}: {error}") from error
         for file, text in notes.items():
             (beside / file).write_text(text)
         sums = {path.name: sha256(path) for path in sorted(beside.iterdir())}
         (beside / SUMS).write_text(json.dumps(sums, indent=1))
+        if replace and folder.exists():
+            folder.rename(Path(made) / "before")
         if not folder.exists():  # another worker may have been faster
             beside.rename(folder)
-    whose = folder.name.partition(_OF_VERSION)[0]
-    for outdated in folder.parent.glob(f"{whose}{_OF_VERSION}*"):
-        if outdated != folder:
-            shutil.rmtree(outdated, ignore_errors=True)
-
-
-def replace(folder: Path, converted: Mapping[str, Any], notes: Mapping[str, str]) -> None:
-    """`write`, in the place of what `folder` holds."""
-    shutil.rmtree(folder, ignore_errors=True)
-    write(folder, converted, notes)
 
 
 def read(folder: Path) -> dict[str, Any]:

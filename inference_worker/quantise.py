@@ -3,15 +3,18 @@
 What each layer's numbers range over, photos have to show: a folder of dermoscopic ones like those
 that will come (post-training quantisation by NNCF; Jacob 2018). Every second one calibrates; by the
 others it is measured how far integers are off, from which follows near which decisions a worker
-asks again in floating point. Nothing of a photo is kept but those ranges. A worker uses what lies
-in CACHE, which is `cache` in DERMAI_HOME, with INFERENCE_ENGINE=openvino-int8.
+asks again in floating point. Of the photos nothing is kept but those ranges and biases corrected by
+means over all of them. A worker uses what lies in CACHE, which is `cache` in DERMAI_HOME, with
+INFERENCE_ENGINE=openvino-int8.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import struct
 import sys
+import tempfile
 import time
 from pathlib import Path
 from statistics import median
@@ -24,7 +27,7 @@ from tqdm import tqdm
 from inference_worker import engines, exactness, openvino_cache, quantised
 from inference_worker.bundle import BundleError, load
 from inference_worker.engine_options import INT8, Options, cpu_multiplies_int8, threads
-from inference_worker.errors import ConversionError
+from inference_worker.errors import ConversionError, ModelError
 from inference_worker.openvino_engine import OpenVinoEngine, OpenVinoNetwork
 from inference_worker.pipeline import Pipeline
 from inference_worker.quantised import Measured, Quantised
@@ -38,13 +41,19 @@ if TYPE_CHECKING:
     from inference_worker.pixels import Pixels
     from inference_worker.verdict import Classification
 
-FEWEST: Final = 32
+FEWEST: Final = 128
 """Photos, of which half calibrate."""
+FEWEST_MALIGNANT: Final = 8
+"""Photos to measure by that the bundle holds for rather malignant than not."""
 MOST: Final = 600
 MARGIN: Final = 2.0
 """The band is so many times the largest error seen."""
 
 _SUFFIXES: Final = {".jpg", ".jpeg", ".png"}
+
+
+_UNREADABLE: Final = (OSError, ValueError, SyntaxError, struct.error, Image.DecompressionBombError)
+"""What PIL raises of a file that is no photo."""
 
 
 class QuantiseError(ValueError):
@@ -64,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     told = parser.parse_args(arguments)
     try:
         found = quantise(told.bundle, told.photos, told.cache)
-    except (QuantiseError, BundleError, ConversionError) as error:
+    except (QuantiseError, BundleError, ConversionError, ModelError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
     sys.stdout.write(f"{found}\n")
@@ -74,25 +83,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def quantise(folder: Path, photos: Path, cache: Path) -> str:
     """Make the bundle in `folder` into integers and keep them in `cache`; return what came of it.
 
-    Raises `QuantiseError`, `BundleError`, `ConversionError`.
+    Raises `QuantiseError`, `BundleError`, `ConversionError`, `ModelError`.
     """
     paths = find(photos)
+    nncf = _nncf()
+    _check(cache)
     bundle = load(folder)
     floating = engines.build(bundle, Options("openvino", "float32", cache))
     exact = Pipeline(bundle, _alone(floating, floating.ladder[0]))
-    models = _integers(bundle, [_view(exact, path) for path in paths[::2]], cache)
+    models = _integers(nncf, bundle, [_view(exact, path) for path in paths[::2]], cache)
     coarse = Pipeline(bundle, _alone(floating, _rung(models, floating)))
     measured, ratio = measure(bundle, coarse, exact, paths[1::2])
     made = quantised.folder(bundle, cache)
     try:
         quantised.keep(Quantised(models, measured), made)
     except OSError as error:
-        raise QuantiseError(f"cannot write {made} ({error.strerror})") from error
+        raise QuantiseError(f"cannot write {made} ({error})") from error
+    return f"{made}: {advice(measured, ratio)}"
+
+
+def advice(measured: Measured, ratio: float) -> str:
+    """Return what was measured, in words, and whether it is worth it.
+
+    `ratio` is the time of integers alone as a share of float32's; a photo that is asked again costs
+    no more than float32 on top.
+    """
+    worth = (
+        f"Set INFERENCE_ENGINE=openvino-{INT8} and start the workers."
+        if ratio + measured.asked_again < 1
+        else "With what is asked again that is no gain here: leave INFERENCE_ENGINE as it is."
+    )
     return (
-        f"{made}: integers took {ratio:.2f} of float32's time for a photo; of {measured.photos} "
+        f"integers took {ratio:.2f} of float32's time for a photo; of {measured.photos} "
         f"photos they were off by {measured.largest:.3f} in log-odds at most; within "
         f"{measured.band:.3f} of a decision floating point is asked again, which was so of "
-        f"{measured.asked_again:.0%}. Set INFERENCE_ENGINE=openvino-{INT8} and start the workers."
+        f"{measured.asked_again:.0%}. {worth}"
     )
 
 
@@ -104,7 +129,8 @@ def find(photos: Path) -> list[Path]:
             f"{photos} holds {len(paths)} photos (.jpg, .png): integers need at least {FEWEST} "
             f"dermoscopic ones to be calibrated and measured by, and do better with {MOST}"
         )
-    return paths[:: -(-len(paths) // MOST)]
+    chosen = np.linspace(0, len(paths) - 1, min(len(paths), MOST)).round().astype(int)
+    return [paths[i] for i in chosen]
 
 
 def measure(
@@ -128,15 +154,37 @@ def measure(
         # An engine's error is one of logits, which the temperature has divided.
         apart.append(exactness.distance(*pair) * temperature)
         told.append(pair[0])
+    malignant = sum(one.p_malignant >= 1 / 2 for one in told)
+    if malignant < FEWEST_MALIGNANT:
+        raise QuantiseError(
+            f"the bundle holds {malignant} of {len(told)} photos for rather malignant than not: "
+            f"it takes {FEWEST_MALIGNANT} to measure melanoma against other malignancies by; add "
+            "photos of malignant lesions"
+        )
     band = max(MARGIN * max(apart), engines.BFLOAT16_BAND)
     again = [exactness.could_differ(one, ImageType.DERMOSCOPIC, band / temperature) for one in told]
     measured = Measured(
-        cpu_multiplies_int8(), len(paths), max(apart), band, sum(again) / len(again)
+        vnni=cpu_multiplies_int8(),
+        photos=len(paths),
+        malignant=malignant,
+        largest=max(apart),
+        band=band,
+        asked_again=sum(again) / len(again),
     )
     return measured, median(took[coarse]) / median(took[exact])
 
 
-def _integers(bundle: Bundle, views: Sequence[Any], cache: Path) -> Mapping[str, Any]:
+def _check(cache: Path) -> None:
+    """Raise `QuantiseError` where nothing can be written in `cache`, before the work is done."""
+    try:
+        cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=cache):
+            pass
+    except OSError as error:
+        raise QuantiseError(f"cannot write {cache} ({error.strerror})") from error
+
+
+def _nncf() -> Any:
     openvino_cache.runtime()  # before NNCF, which would report its use to its maker
     try:
         import nncf
@@ -145,7 +193,11 @@ def _integers(bundle: Bundle, views: Sequence[Any], cache: Path) -> Mapping[str,
             "integers are made by NNCF, which is not installed: pip install -c "
             "deploy/constraints.txt nncf"
         ) from error
-    models = openvino_cache.networks(bundle, cache)
+    return nncf
+
+
+def _integers(nncf: Any, bundle: Bundle, views: Sequence[Any], cache: Path) -> Mapping[str, Any]:
+    models = {k: _unnamed(model) for k, model in openvino_cache.networks(bundle, cache).items()}
     seen = nncf.Dataset(views)
     return {
         name: nncf.quantize(
@@ -156,6 +208,14 @@ def _integers(bundle: Bundle, views: Sequence[Any], cache: Path) -> Mapping[str,
         )
         for name in (f"member-{i}" for i in range(len(bundle.members)))
     }
+
+
+def _unnamed(model: Any) -> Any:
+    """Return a network without the note of where its weights lie, which would be written too."""
+    weights = openvino_cache.weights_of(model)
+    return (
+        model if weights is None else openvino_cache.core().read_model(weights.with_suffix(".xml"))
+    )
 
 
 def _rung(models: Mapping[str, Any], floating: Engines) -> engines.Rung:
@@ -175,7 +235,8 @@ def _view(pipeline: Pipeline, path: Path) -> Any:
     photo = pipeline.begin(_read(path), always_classify=True)
     if photo.views is None:
         raise QuantiseError(f"the bundle says nothing of {path}: give another photo")
-    return photo.views[:1].contiguous().numpy()
+    # A copy: a slice would hold all views of every photo.
+    return photo.views[:1].numpy().copy()
 
 
 def _read(path: Path) -> Pixels:
@@ -183,7 +244,7 @@ def _read(path: Path) -> Pixels:
     try:
         with Image.open(path) as image:
             upright = ImageOps.exif_transpose(image).convert("RGB")
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
+    except _UNREADABLE as error:
         raise QuantiseError(f"{path} cannot be read as a photo ({error}): remove it") from error
     return np.asarray(upright, np.uint8)
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Final
 
 from training.ended import OtherRecipeError
-from training.loop import Begun
+from training.loop import CHECKPOINT, Begun
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from inference_worker.bundle import Bundle
     from inference_worker.manifest import Manifest
     from training.dataset import Labelled
     from training.recipe import Recipe, SegmenterRecipe
+
+BEGUN: Final = "begun.json"
 
 
 def check(made: Manifest, recipe: Recipe, own: Labelled) -> None:
@@ -36,7 +41,46 @@ def check(made: Manifest, recipe: Recipe, own: Labelled) -> None:
             f"{made.name} {made.version} holds other networks than the recipe names: go on with "
             "the recipe that it was made by, and stages added to that"
         )
+    if recipe.segmenter and any(stage.restart for stage in recipe.segmenter.schedule.stages):
+        raise OtherRecipeError(
+            "a bundle does not say how long its segmenter was trained, and it is taken as it is: "
+            "leave stages that restart out of the segmenter's schedule"
+        )
     _stages(made, recipe)
+
+
+def note(made: Bundle | None, out: Path) -> None:
+    """Write into the run folder `out` what it begins with; nothing where that is no bundle.
+
+    Raises `OtherRecipeError` where the run was begun otherwise: its members would not be alike.
+    """
+    said = told(out)
+    here = _named(made) if made else None
+    if said is not None and said != here:
+        raise OtherRecipeError(
+            f"the run in {out} was begun with {said['name']} {said['version']} "
+            f"({said['sha256'][:12]}…): go on with '--from' and that, or train into another folder"
+        )
+    if said is None and here is not None:
+        if any(out.glob(f"*/{CHECKPOINT}")):
+            raise OtherRecipeError(
+                f"the run in {out} was not begun with a bundle: go on without '--from', or train "
+                "into another folder"
+            )
+        (out / BEGUN).write_text(json.dumps(here, indent=1))
+
+
+def told(out: Path) -> dict[str, str] | None:
+    """Return the name, version and SHA-256 of the bundle that the run in `out` was begun with."""
+    try:
+        found: dict[str, str] = json.loads((out / BEGUN).read_text())
+    except FileNotFoundError:
+        return None
+    return found
+
+
+def _named(made: Bundle) -> dict[str, str]:
+    return {"name": made.manifest.name, "version": made.manifest.version, "sha256": made.sha256}
 
 
 def member(made: Bundle, recipe: Recipe, fold: int) -> Begun:

@@ -91,6 +91,7 @@ def train(run: Run) -> None:
     others = lent.lent(run.recipe, own, run.data, few=run.few)
     if run.team.leads:
         run.out.mkdir(parents=True, exist_ok=True)
+        begun.note(run.begun, run.out)
         (run.out / "split.csv").write_text(own.split.manifest)
     if run.recipe.segmenter is not None and run.has("segmenter"):
         train_segmenter(run, run.recipe.segmenter, own)
@@ -113,7 +114,10 @@ def train_member(run: Run, own: dataset.Labelled, others: lent.Lent, fold: int, 
     counts = dataset.counts(pools)
     task = ClassifierTask(
         model=networks.classifier(
-            network.classifier, len(recipe.outputs), run.init(network.init), recipe.input
+            network.classifier,
+            len(recipe.outputs),
+            None if run.begun else run.init(network.init),
+            recipe.input,
         ),
         pools=pools,
         shares=shares,
@@ -162,7 +166,11 @@ def train_segmenter(run: Run, spec: SegmenterRecipe, own: dataset.Labelled) -> P
             workers=recipe.workers,
         )
     task = SegmenterTask(
-        model=networks.segmenter(spec.architecture, run.init(spec.init or recipe.init), spec.input),
+        model=networks.segmenter(
+            spec.architecture,
+            None if run.begun else run.init(spec.init or recipe.init),
+            spec.input,
+        ),
         pixels=photos.pixels,
         masks=masks,
         aspect=photos.aspect,

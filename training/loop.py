@@ -96,10 +96,7 @@ def fit(
     if resume and (out / CHECKPOINT).exists():
         training.restore()
     else:
-        if team.leads:
-            (out / BEST).unlink(missing_ok=True)
-        if begun is not None:
-            training.begin_with(begun)
+        training.begin(begun)
     training.trackers = open_trackers(out, place.trackers) if team.leads else []
     training.run()
     if team.leads:
@@ -164,28 +161,40 @@ class _Training:
             self.scaler.load_state_dict(found.more["scaler"])
         self._rng = found.rng
 
-    def begin_with(self, begun: Begun) -> None:
-        """Stand where the first stages are done, with the weights they led to."""
-        done, further = self.made.stages[: begun.stages], self.made.stages[begun.stages :]
-        if further and not further[0].restart:
+    def begin(self, begun: Begun | None) -> None:
+        """Begin anew, or where the stages are done that `begun` has had."""
+        stages = self.made.stages
+        further = stages[begun.stages :] if begun else ()
+        if begun and further and not further[0].restart:
             raise ended.OtherRecipeError(
                 f"the stage after the {begun.stages} that the weights had needs 'restart: true'"
             )
+        if self.team.leads:
+            for name in (CHECKPOINT, BEST, FOUND):
+                (self.out / name).unlink(missing_ok=True)
+        if begun is not None:
+            self._begin_with(begun, stages[: begun.stages])
+
+    def _begin_with(self, begun: Begun, done: Sequence[Stage]) -> None:
         for model in (self.model, self.average):
             model.load_state_dict(begun.weights)
-        steps = sum(schedule.cycles(done, self.spec.batch))
-        self.at = _Progress(epoch=len(schedule.plan(done)), step=steps)
-        if self.spec.monitor is not None and self.team.leads:
-            checkpoint.save_weights(self.out / BEST, self.average)
+        epoch = len(schedule.plan(done))
+        self.at = _Progress(epoch=epoch, step=sum(schedule.cycles(done, self.spec.batch)))
+        if self.team.leads:
+            checkpoint.save_weights(self.out / FOUND, self.average)
+        if self.spec.monitor is not None:
+            figures = self._figures(self.plan[min(epoch, len(self.plan) - 1)].stage.size)
+            self._watch(figures[self.spec.monitor])
+            self.at.stale = 0
 
     def run(self) -> None:
         """Train what is left of the plan."""
-        begun: Stage | None = None
+        current: Stage | None = None
         while self.at.epoch < len(self.plan):
             stage = self.plan[self.at.epoch].stage
-            if stage is not begun:
+            if stage is not current:
                 self._begin(stage)
-                begun = stage
+                current = stage
             self._epoch()
         for tracker in self.trackers:
             tracker.close()
@@ -194,25 +203,39 @@ class _Training:
         """Write the weights that the training was for."""
         if self.spec.monitor is not None:
             checkpoint.load_weights(self.out / BEST, self.average)
-        blend = schedule.blend(self.made.stages)
-        if blend < 1:
+        self._blend(self.made.stages)
+        checkpoint.save_weights(path, self.average, self.made.metadata())
+
+    def _blend(self, done: Sequence[Stage]) -> bool:
+        """Blend the average as the last restart of `done` says; tell whether there was a need."""
+        share = schedule.blend(done)
+        if share < 1:
             found = copy.deepcopy(self.average)
             checkpoint.load_weights(self.out / FOUND, found)
-            averaging.blend(found, self.average, blend)
-        checkpoint.save_weights(path, self.average, self.made.metadata())
+            averaging.blend(found, self.average, share)
+        return share < 1
 
     def _begin(self, stage: Stage) -> None:
         """Take up a phase, from its start or from within."""
         within = self.plan[self.at.epoch].within > 0 or self.at.batch > 0
         if not within:
             self.at.stale, self.at.rates = 0, {}
-            if stage.restart and self.team.leads:
-                checkpoint.save_weights(self.out / FOUND, self.average)
+            if stage.restart:
+                self._restart()
             if self.spec.schedule != "one_cycle":
                 self.optimiser.state.clear()
         self.rates.begin(stage)
         self.rates.restore(self.at.rates)
         self._wrapped = self.team.wrap(self.model)
+
+    def _restart(self) -> None:
+        """End the cycle before, if it blends, and keep what this one finds."""
+        if self._blend(schedule.before(self.made.stages, self.at.epoch)):
+            self.model.load_state_dict(self.average.state_dict())
+            self.optimiser.state.clear()
+        self.team.wait()  # lest one still reads what another writes
+        if self.team.leads:
+            checkpoint.save_weights(self.out / FOUND, self.average)
 
     def _epoch(self) -> None:
         at, spec = self.at, self.spec
@@ -272,14 +295,9 @@ class _Training:
         )
         figures: dict[str, float] = {}
         if monitor or changes:
-            figures = self.team.told(self._validate(epoch.stage.size) if self.team.leads else {})
+            figures = self._figures(epoch.stage.size)
         at.epoch, at.batch, at.losses = number + 1, 0, []
         if monitor is not None:
-            if monitor not in figures:
-                raise MonitorError(
-                    f"the schedule watches {monitor!r}, the validation gives {sorted(figures)}: "
-                    "name one of these, or validate on photos of both kinds"
-                )
             self._watch(figures[monitor])
             stale = self.spec.early_stop and at.stale >= self.spec.early_stop
             at.epoch = epoch.next_stage if stale and not last else at.epoch
@@ -287,6 +305,17 @@ class _Training:
         self._save()
         for tracker in self.trackers:
             tracker.epoch(number, row | figures)
+
+    def _figures(self, size: int) -> dict[str, float]:
+        """Return every process's figures of the validation part. Raises `MonitorError`."""
+        figures = self.team.told(self._validate(size) if self.team.leads else {})
+        monitor = self.spec.monitor
+        if monitor is not None and monitor not in figures:
+            raise MonitorError(
+                f"the schedule watches {monitor!r}, the validation gives {sorted(figures)}: "
+                "name one of these, or validate on photos of both kinds"
+            )
+        return figures
 
     def _validate(self, size: int) -> dict[str, float]:
         with precision.autocast(self.device, self.precision):

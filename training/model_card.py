@@ -71,6 +71,11 @@ def _facts(manifest: Manifest) -> str:
         f"{made.get('photos_drawn_per_member')} photos drawn per member; "
         f"trunks start from {', '.join(f'`{name}`' for name in starts)}"
     )
+    if before := made.get("begun_with"):
+        trained += (
+            f"; went on from the weights that {before['name']} {before['version']} stores "
+            f"(SHA-256 {before['sha256'][:12]}…)"
+        )
     source = (
         f"{manifest.created}, recipe `{made.get('recipe')}` "
         f"(SHA-256 {str(made.get('recipe_sha256'))[:12]}…)"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from training import masked, readers
+from training import begun, masked, readers
 from training.fit import filled
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def record(
         "initial_weights": sorted(
             {recipe.network(m).init or "random" for m in range(len(recipe.seeds))}
         ),
+        "begun_with": begun.told(run.out),
         "data": _sources(run, own, others),
         "smoke": run.smoke,
     }

@@ -84,6 +84,10 @@ class Schedule:
     smoothing: float = 0.0
     loss: Loss = field(default_factory=Loss)
 
+    def __post_init__(self) -> None:
+        if self.optimiser.monitor and any(stage.blend < 1 for stage in self.stages):
+            raise ValueError("'blend' keeps weights that no 'monitor' has seen: leave one out")
+
 
 @dataclass(frozen=True, slots=True)
 class SegmenterRecipe:

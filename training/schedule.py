@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -137,6 +138,12 @@ def cycles(stages: Sequence[Stage], batch: int) -> list[int]:
         else:
             found[-1] += steps
     return found
+
+
+def before(stages: Sequence[Stage], epoch: int) -> Sequence[Stage]:
+    """Return the stages that have ended where `epoch` of the plan begins."""
+    ends = itertools.accumulate(stage.epochs for stage in stages)
+    return stages[: sum(end <= epoch for end in ends)]
 
 
 def blend(stages: Sequence[Stage]) -> float:

@@ -89,9 +89,21 @@ def test_integers_are_not_asked_of_what_has_none(capsys: pytest.CaptureFixture[s
     assert "integers are OpenVINO's" in capsys.readouterr().err
 
 
-def test_too_few_photos_for_integers_are_named(tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match="integers need at least"):
+def test_too_few_photos_for_integers_are_named(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="no integers"):
         inference.main([*SMALL, "--int8", str(tmp_path)])
+    assert "integers need at least" in capfd.readouterr().err
+
+
+def test_integers_of_a_benchmark_take_nobody_elses_place(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        inference.main([*SMALL, "--int8", str(tmp_path), "--cache", str(tmp_path)])
+    assert ended.value.code == 2
+    assert "leave one out" in capsys.readouterr().err
 
 
 def test_the_path_of_a_gpu_gives_every_figure_on_a_cpu_too(

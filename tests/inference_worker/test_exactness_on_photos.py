@@ -84,7 +84,8 @@ class Apart:
     """How far one photo's verdict lies from the reference.
 
     `probability` the largest of any class and `heat` the largest of the heat map, of what runs;
-    `log_odds` as `moved` has it, of the first rung with nothing asked again.
+    `log_odds` as `exactness.distance` has it, in the logits' own scale, of the first rung with
+    nothing asked again.
     """
 
     probability: float
@@ -97,6 +98,7 @@ class Compared:
 
     def __init__(self, bundle: Bundle, fast: Engines, tolerance: float) -> None:
         self.ladder, self.coarse = Pipeline(bundle, fast), Pipeline(bundle, alone(fast))
+        self.temperature = bundle.manifest.temperature
         self.name, self.tolerance = fast.ladder[0].name, tolerance
         self.found: list[Apart] = []
         self.again = 0
@@ -116,7 +118,7 @@ class Compared:
         apart = Apart(
             probability=float(np.abs(told - reference).max()),
             heat=float(np.abs(heat).max()),
-            log_odds=distance(single, expected.classification),
+            log_odds=distance(single, expected.classification) * self.temperature,
         )
         assert apart.probability <= self.tolerance
         assert apart.heat <= BFLOAT16_TOLERANCE
@@ -204,4 +206,4 @@ def test_no_category_differs_on_500_photos(
         assert len(one.found) >= 500
     assert max(apart.log_odds for apart in low.found) <= BFLOAT16_BAND / 2
     band = integers.ladder[0].band
-    assert max(apart.log_odds for apart in whole.found) * bundle.manifest.temperature <= band
+    assert max(apart.log_odds for apart in whole.found) <= band

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from inference_worker import engines, openvino_cache, quantise, quantised
+from inference_worker import cache_cleaning, engines, openvino_cache, quantise, quantised
 from inference_worker.bundle import Bundle, load, verify_and_open
 from inference_worker.engine_options import parse
 from inference_worker.engines import Engines
@@ -49,6 +52,14 @@ def made(bundle: Bundle, photos: Path, tmp_path_factory: pytest.TempPathFactory)
     cache = tmp_path_factory.mktemp("cache")
     assert quantise.main([str(bundle.folder), str(photos), str(cache)]) == 0
     return cache
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(quantise, "FEWEST", PHOTOS)
+        patch.setattr(quantise, "FEWEST_MALIGNANT", 0)
+        yield
 
 
 @pytest.fixture
@@ -210,18 +221,21 @@ def test_converting_anew_leaves_the_integers(bundle: Bundle, cache: Path) -> Non
 def test_quantising_again_takes_the_place_of_what_was(
     bundle: Bundle, cache: Path, photos: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    outdated = quantised.folder(bundle, cache)
-    other = outdated.with_name(outdated.name.replace("-openvino-", "-openvino-1999."))
-    outdated.rename(other)
-    shutil.copytree(other, outdated)
-    (outdated / quantised.MEASURED).write_text("{}")
+    (quantised.folder(bundle, cache) / quantised.MEASURED).write_text("{}")
 
     assert quantise.main([str(bundle.folder), str(photos), str(cache)]) == 0
 
-    assert "Set INFERENCE_ENGINE=openvino-int8" in capsys.readouterr().out
+    assert "integers took" in capsys.readouterr().out
     assert quantised.read(bundle, cache) is not None
-    assert not other.exists()
     assert (cache / openvino_cache.name(bundle)).exists()
+
+
+@pytest.mark.parametrize(
+    ("ratio", "again", "told"), [(0.4, 0.3, "Set INFERENCE_ENGINE"), (0.8, 0.3, "no gain here")]
+)
+def test_what_is_no_gain_is_not_advised(ratio: float, again: float, told: str) -> None:
+    measured = quantised.Measured(True, 64, 20, 0.2, 0.5, again)
+    assert told in quantise.advice(measured, ratio)
 
 
 def test_too_few_photos_are_refused_with_how_many_it_takes(
@@ -240,12 +254,12 @@ def test_too_few_photos_are_refused_with_how_many_it_takes(
 def test_many_photos_are_thinned_out_evenly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(quantise, "MOST", 40)
-    for number in range(100):
+    monkeypatch.setattr(quantise, "MOST", 41)
+    for number in range(81):
         (tmp_path / f"{number:03}.jpg").touch()
     (tmp_path / "notes.txt").touch()
 
-    assert [path.stem for path in quantise.find(tmp_path)] == [f"{n:03}" for n in range(0, 100, 3)]
+    assert [path.stem for path in quantise.find(tmp_path)] == [f"{n:03}" for n in range(0, 81, 2)]
 
 
 def test_a_file_that_is_no_photo_is_named(
@@ -284,10 +298,63 @@ def test_a_cache_that_cannot_be_written_is_named(
     assert f"cannot write {occupied}" in capsys.readouterr().err
 
 
-def test_nothing_of_a_photo_is_kept(bundle: Bundle, made: Path) -> None:
+def test_neither_a_photo_nor_where_it_lay_is_kept(bundle: Bundle, made: Path, photos: Path) -> None:
     folder = quantised.folder(bundle, made)
-    assert {path.suffix for path in folder.iterdir()} == {".xml", ".bin", ".json"}
-    assert b".png" not in b"".join(path.read_bytes() for path in folder.iterdir())
+    networks = {f"member-{i}.{kind}" for i in range(2) for kind in ("xml", "bin")}
+    assert {path.name for path in folder.iterdir()} == {
+        *networks,
+        quantised.MEASURED,
+        openvino_cache.SUMS,
+    }
+    content = b"".join(path.read_bytes() for path in folder.iterdir())
+    for place in (photos, made, bundle.folder):
+        assert str(place).encode() not in content
+
+
+def test_photos_are_not_held_with_all_their_views(bundle: Bundle, photos: Path) -> None:
+    view = quantise._view(Pipeline(bundle), photos / "000.png")
+    assert view.base is None
+    assert view.shape == (1, 3, tiny.SIDE, tiny.SIDE)
+
+
+def test_photos_of_naevi_alone_do_not_measure_what_is_malignant(
+    bundle: Bundle,
+    photos: Path,
+    made: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(quantise, "FEWEST_MALIGNANT", PHOTOS)
+
+    assert quantise.main([str(bundle.folder), str(photos), str(made)]) == 2
+
+    assert "add photos of malignant lesions" in capsys.readouterr().err
+
+
+def test_a_disk_that_is_full_keeps_what_was(
+    bundle: Bundle, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = quantised.read(bundle, cache)
+    assert before is not None
+
+    def full(*_: object, **__: object) -> None:
+        raise RuntimeError("no space left on device")
+
+    monkeypatch.setattr(openvino_cache.runtime(), "save_model", full)
+    with pytest.raises(OSError, match="no space left"):
+        quantised.keep(before, quantised.folder(bundle, cache))
+    assert quantised.read(bundle, cache) is not None
+
+
+def test_age_removes_no_integers(bundle: Bundle, cache: Path) -> None:
+    long_ago = time.time() - 2 * cache_cleaning.UNUSED_FOR
+    for folder in (quantised.folder(bundle, cache), cache / openvino_cache.name(bundle)):
+        os.utime(folder, (long_ago, long_ago))
+
+    cache_cleaning.clean(cache, keep=cache)
+
+    assert quantised.read(bundle, cache) is not None
+    assert not (cache / openvino_cache.name(bundle)).exists()
 
 
 def test_making_integers_tells_nobody(bundle: Bundle, made: Path) -> None:

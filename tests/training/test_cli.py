@@ -301,6 +301,27 @@ def test_a_bundle_is_gone_on_from_with_the_stages_that_it_has_not_had(
     assert not (tmp_path / "run/segmenter/log.csv").exists()
 
 
+def test_a_run_goes_on_with_what_it_was_begun_with_and_its_bundle_says_so(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert go_on(run, tmp_path, ("images: 16}]}\nsegmenter", FURTHER)) == 0
+    resume = ["fit", "--smoke", "--resume"]
+
+    assert command(tmp_path, *resume) == 2
+    assert "was begun with drawn 0.0.1" in capsys.readouterr().err
+    assert command(run, *resume, "--from", str(run / "run/bundle")) == 2
+    assert "was not begun with a bundle" in capsys.readouterr().err
+    assert command(tmp_path, *resume, "--from", str(run / "run/bundle")) == 0
+
+    made, sha256 = bundle.load_manifest(run / "run/bundle")
+    told = bundle.load_manifest(tmp_path / "run/bundle")[0].training
+    assert told["begun_with"] == {"name": "drawn", "version": made.version, "sha256": sha256}
+    assert made.training["begun_with"] is None
+    assert (
+        "went on from the weights that drawn 0.0.1" in (tmp_path / "run/model-card.md").read_text()
+    )
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -309,6 +330,15 @@ def test_a_bundle_is_gone_on_from_with_the_stages_that_it_has_not_had(
         ([("mobilenetv2_050", "mobilenetv2_100")], "other networks"),
         ([("seeds: [1, 2]", "seeds: [1]")], "other networks"),
         ([("unet:resnet18", "unet:resnet34")], "other networks"),
+        (
+            [
+                (
+                    "schedule: {stages: [{size: 64, epochs: 1, images: 16}]}\n",
+                    "schedule: {stages: [{size: 64, epochs: 1, restart: true}]}\n",
+                )
+            ],
+            "how long its segmenter was trained",
+        ),
     ],
 )
 def test_a_bundle_of_another_recipe_is_not_gone_on_from(

@@ -90,11 +90,18 @@ def test_a_stage_of_its_own_augmentation_is_known_again(tmp_path: Path) -> None:
         fit(Blobs(), tmp_path, *STAGES, replace(own, augmentation=None))
 
 
-def begin(out: Path, weights: dict[str, torch.Tensor], *stages: Stage, **more: object) -> Counting:
-    """Train `stages` from what the first two of them led to."""
-    task = Counting()
+def begin(
+    out: Path,
+    weights: dict[str, torch.Tensor],
+    *stages: Stage,
+    had: int = len(STAGES),
+    task: Counting | None = None,
+    **more: object,
+) -> Counting:
+    """Train `stages` from what the first two of them led to, or those it `had`."""
+    task = task or Counting()
     optimiser = loop.Optimiser(lr=0.05, batch=8, ema=0.8, precision="fp32", **more)  # type: ignore[arg-type] - of any optimiser's options
-    begun = loop.Begun(weights, len(STAGES))
+    begun = loop.Begun(weights, had)
     loop.fit(task, stages, optimiser, loop.Place(out, CPU), seed=3, resume=True, begun=begun)
     return task
 
@@ -115,10 +122,18 @@ def test_weights_alone_are_gone_on_from_where_their_stages_end(tmp_path: Path) -
     assert (at["epoch"], at["step"]) == ("6", str(steps))
 
 
-def test_weights_that_had_every_stage_are_kept_as_they_are(tmp_path: Path) -> None:
+@pytest.mark.parametrize("more", [{"monitor": "figure"}, {}])
+def test_weights_that_had_every_stage_are_kept_as_they_are(
+    tmp_path: Path, more: dict[str, object]
+) -> None:
+    """Also where the last of them blended, and in a folder where others lie."""
     first = fit(Blobs(), tmp_path / "first")
+    fit(Blobs(), tmp_path / "same", *STAGES, Stage(8, 1, 24, restart=True, blend=0.5))
+    for name in (FINAL, CHECKPOINT):
+        (tmp_path / "same" / name).unlink()
+    last = STAGES[1] if more else replace(STAGES[1], restart=True, blend=0.5)
 
-    left = begin(tmp_path / "same", first, *STAGES, monitor="figure")
+    left = begin(tmp_path / "same", first, STAGES[0], last, **more)
 
     same = load_file(tmp_path / "same" / FINAL)
     assert left.learnt == 0
@@ -130,6 +145,53 @@ def test_weights_alone_are_not_gone_on_from_without_a_restart(tmp_path: Path) ->
 
     with pytest.raises(OtherRecipeError, match="restart: true"):
         begin(tmp_path / "longer", first, *STAGES, Stage(8, 1, 24))
+
+
+class Worse(Counting):
+    """What it learns is worse than what it begins with."""
+
+    def validate(self, _model: torch.nn.Module, _size: int) -> dict[str, float]:
+        return {"figure": -float(self.learnt)}
+
+
+def test_a_watched_training_keeps_what_it_began_with_where_nothing_better_comes(
+    tmp_path: Path,
+) -> None:
+    first = fit(Blobs(), tmp_path / "first")
+    further = Stage(8, 2, 24, restart=True)
+
+    begin(tmp_path / "longer", first, *STAGES, further, task=Worse(), monitor="figure")
+
+    kept = load_file(tmp_path / "longer" / FINAL)
+    assert all(torch.equal(first[name], kept[name]) for name in first)
+
+
+def test_a_refused_beginning_leaves_what_is_there(tmp_path: Path) -> None:
+    first = fit(Blobs(), tmp_path)
+    (tmp_path / CHECKPOINT).unlink()
+    (tmp_path / FINAL).unlink()
+    (tmp_path / loop.BEST).write_bytes(b"best")
+
+    with pytest.raises(OtherRecipeError):
+        begin(tmp_path, first, *STAGES, Stage(8, 1, 24))
+
+    assert (tmp_path / loop.BEST).exists()
+
+
+def test_each_cycle_blends_where_it_ends(tmp_path: Path) -> None:
+    """As if its weights had been kept then, and begun with."""
+    further = Stage(8, 2, 24, restart=True, blend=0.25)
+    again = Stage(4, 1, 20, restart=True)
+    first = fit(Blobs(), tmp_path / "first", *STAGES, further)
+    begin(tmp_path / "begun", first, *STAGES, further, again, had=3)
+
+    whole = fit(Blobs(), tmp_path / "whole", *STAGES, further, again)
+    fit(Blobs(), tmp_path / "first", *STAGES, further, again)
+
+    for other in ("begun", "first"):
+        same = load_file(tmp_path / other / FINAL)
+        for name in whole:
+            assert torch.allclose(same[name], whole[name], atol=1e-6), name
 
 
 def test_what_a_restart_found_and_what_it_led_to_are_blended(tmp_path: Path) -> None:

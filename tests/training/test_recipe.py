@@ -45,6 +45,11 @@ def test_the_starter_recipe_trains_five_members_with_nine_views() -> None:
         ("activation: softmax", "activation: relu", "relu"),
         ("mixup: 0.4", "mixup: -0.4", "an alpha above 0"),
         ("  schedule: {", "  schedule: {augmentation: {cutmix: 1.0}, ", "masks are not mixed"),
+        (
+            "images: 16}]}\nsegmenter",
+            "restart: true, blend: 0.5}], optimiser: {monitor: malignant_auc}}\nsegmenter",
+            "no 'monitor' has seen",
+        ),
         ("name: drawn", "name: [", "while parsing"),
     ],
 )
