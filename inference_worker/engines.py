@@ -203,6 +203,10 @@ class Engines:
     prepare: Callable[[], object] | None = None
     """What makes the first photo as fast as the others; None where nothing does."""
 
+    def only(self, rung: Rung) -> Engines:
+        """Return the engines with one rung alone, which is asked once whatever it says."""
+        return replace(self, ladder=(replace(rung, band=0.0),))
+
 
 def plain(bundle: Bundle) -> Engines:
     """Return plain PyTorch in float32: the reference."""

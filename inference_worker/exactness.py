@@ -33,8 +33,7 @@ def could_differ(told: Classification, image_type: ImageType, band: float) -> bo
         return True
     if told.p_melanoma is None or malignant < gate:
         return False
-    others = max(0.0, told.p_malignant - told.p_melanoma)
-    return abs(log_odds(told.p_melanoma, others)) <= band
+    return abs(_melanoma(told.p_malignant, told.p_melanoma)) <= band
 
 
 def distance(one: Classification, other: Classification) -> float:
@@ -46,16 +45,20 @@ def distance(one: Classification, other: Classification) -> float:
     apart = abs(malignant[0] - malignant[1])
     if max(malignant) < 0 or one.p_melanoma is None or other.p_melanoma is None:
         return apart
-    melanoma = [
-        log_odds(p_melanoma, max(0.0, p_malignant - p_melanoma))
-        for p_melanoma, p_malignant in (
-            (one.p_melanoma, one.p_malignant),
-            (other.p_melanoma, other.p_malignant),
-        )
-    ]
-    return max(apart, abs(melanoma[0] - melanoma[1]))
+    return max(
+        apart,
+        abs(
+            _melanoma(one.p_malignant, one.p_melanoma)
+            - _melanoma(other.p_malignant, other.p_melanoma)
+        ),
+    )
 
 
 def log_odds(yes: float, no: float) -> float:
     """Return log(yes / no), both floored: no probability is nearer to 0 than 1e-12."""
     return math.log(max(yes, _FLOOR) / max(no, _FLOOR))
+
+
+def _melanoma(p_malignant: float, p_melanoma: float) -> float:
+    """Return the log-odds of melanoma against the other malignancies together."""
+    return log_odds(p_melanoma, max(0.0, p_malignant - p_melanoma))

@@ -11,7 +11,6 @@ INFERENCE_ENGINE=openvino-int8.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import struct
 import sys
 import tempfile
@@ -90,9 +89,9 @@ def quantise(folder: Path, photos: Path, cache: Path) -> str:
     _check(cache)
     bundle = load(folder)
     floating = engines.build(bundle, Options("openvino", "float32", cache))
-    exact = Pipeline(bundle, _alone(floating, floating.ladder[0]))
+    exact = Pipeline(bundle, floating.only(floating.ladder[0]))
     models = _integers(nncf, bundle, [_view(exact, path) for path in paths[::2]], cache)
-    coarse = Pipeline(bundle, _alone(floating, _rung(models, floating)))
+    coarse = Pipeline(bundle, floating.only(_rung(models, floating)))
     measured, ratio = measure(bundle, coarse, exact, paths[1::2])
     made = quantised.folder(bundle, cache)
     try:
@@ -223,11 +222,6 @@ def _rung(models: Mapping[str, Any], floating: Engines) -> engines.Rung:
     quick = [OpenVinoEngine(OpenVinoNetwork(m, "float32", number)) for m in models.values()]
     members = map(engines.Anchored, quick, floating.ladder[0].members)
     return engines.Rung(f"openvino-{INT8}", tuple(members), 0.0)
-
-
-def _alone(ready: Engines, rung: engines.Rung) -> Engines:
-    """Return the engines with one rung, which is asked once whatever it says."""
-    return dataclasses.replace(ready, ladder=(dataclasses.replace(rung, band=0.0),))
 
 
 def _view(pipeline: Pipeline, path: Path) -> Any:

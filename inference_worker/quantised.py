@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from inference_worker.bundle import Bundle, Verified
 
 MEASURED: Final = "measured.json"
-PREFIX: Final = "int8-"
+_PREFIX: Final = "int8-"
 logger = logging.getLogger(__name__)
 
 
@@ -60,7 +60,7 @@ class Quantised:
 
 def folder(bundle: Bundle | Verified, cache: Path) -> Path:
     """Return where a bundle's integers are kept; like all there, for one version of OpenVINO."""
-    return Path(cache) / f"{PREFIX}{openvino_cache.name(bundle)}"
+    return Path(cache) / f"{_PREFIX}{openvino_cache.name(bundle)}"
 
 
 def read(bundle: Bundle | Verified, cache: Path | None) -> Quantised | None:

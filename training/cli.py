@@ -200,7 +200,7 @@ def _run(arguments: argparse.Namespace) -> tuple[Run, str]:
 
 def _begun(arguments: argparse.Namespace) -> Bundle | None:
     folder = getattr(arguments, "begin", None)
-    return load(folder, device=torch.device("cpu")) if folder else None
+    return load(folder) if folder else None
 
 
 def _device() -> torch.device:

@@ -73,12 +73,6 @@ def photos(per_class: int) -> Iterator[np.ndarray]:
             yield np.asarray(image.convert("RGB"))
 
 
-def alone(ready: Engines) -> Engines:
-    """Return the first rung, with nothing to ask again."""
-    (first, *_) = ready.ladder
-    return dataclasses.replace(ready, ladder=(dataclasses.replace(first, band=0.0),))
-
-
 @dataclasses.dataclass(frozen=True, slots=True)
 class Apart:
     """How far one photo's verdict lies from the reference.
@@ -97,7 +91,10 @@ class Compared:
     """A ladder beside the reference, photo by photo, its probabilities within `tolerance`."""
 
     def __init__(self, bundle: Bundle, fast: Engines, tolerance: float) -> None:
-        self.ladder, self.coarse = Pipeline(bundle, fast), Pipeline(bundle, alone(fast))
+        self.ladder, self.coarse = (
+            Pipeline(bundle, fast),
+            Pipeline(bundle, fast.only(fast.ladder[0])),
+        )
         self.temperature = bundle.manifest.temperature
         self.name, self.tolerance = fast.ladder[0].name, tolerance
         self.found: list[Apart] = []
@@ -176,16 +173,17 @@ def test_no_threshold_drawn_beside_an_answer_changes_its_category(
 ) -> None:
     """Between the float32 answer and the bfloat16 one: where the latter is on the wrong side."""
     crossed = 0
+    alone = fast.only(fast.ladder[0])
     for pixels in photos(1):
         exact = Pipeline(bundle).run(pixels, always_classify=True).classification
-        coarse = Pipeline(bundle, alone(fast)).run(pixels, always_classify=True).classification
+        coarse = Pipeline(bundle, alone).run(pixels, always_classify=True).classification
         threshold = max(0.5, (exact.confidence + coarse.confidence) / 2)
         gate = Gate(fixed=FixedGate(threshold))
         manifest = dataclasses.replace(bundle.manifest, gate=gate)
         gated = dataclasses.replace(bundle, manifest=manifest)
         expected = Pipeline(gated).run(pixels, always_classify=True).classification
         found = Pipeline(gated, fast).run(pixels, always_classify=True).classification
-        wrong = Pipeline(gated, alone(fast)).run(pixels, always_classify=True).classification
+        wrong = Pipeline(gated, alone).run(pixels, always_classify=True).classification
         assert found.category is expected.category
         crossed += wrong.category is not expected.category
     assert crossed

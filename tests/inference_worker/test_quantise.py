@@ -12,7 +12,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -68,16 +68,25 @@ def cache(made: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(made, tmp_path / "cache"))
 
 
+@pytest.fixture
+def again(
+    bundle: Bundle, photos: Path, made: Path, capsys: pytest.CaptureFixture[str]
+) -> Callable[[], str]:
+    """Return what quantises again and is refused; it returns what was said."""
+
+    def run() -> str:
+        assert quantise.main([str(bundle.folder), str(photos), str(made)]) == 2
+        return capsys.readouterr().err
+
+    return run
+
+
 def ladder(bundle: Bundle, cache: Path | None) -> Engines:
     return engines.build(verify_and_open(bundle.folder), parse("openvino-int8", cache=cache))
 
 
 def names(ready: Engines) -> list[str]:
     return [rung.name for rung in ready.ladder]
-
-
-def alone(ready: Engines) -> Engines:
-    return dataclasses.replace(ready, ladder=(dataclasses.replace(ready.ladder[0], band=0.0),))
 
 
 @pytest.mark.parametrize(("bfloat16", "between"), [(False, []), (True, ["openvino-bfloat16"])])
@@ -126,10 +135,11 @@ def test_no_threshold_drawn_beside_an_answer_changes_its_category(
     """Between the exact answer and that of integers: where the latter is on the wrong side."""
     crossed = 0
     ready = ladder(bundle, made)
+    alone = ready.only(ready.ladder[0])
     for number in range(100, 106):
         pixels, _ = drawn.lesion(number, (160, 120))
         exact = Pipeline(bundle).run(pixels, always_classify=True).classification
-        coarse = Pipeline(bundle, alone(ready)).run(pixels, always_classify=True).classification
+        coarse = Pipeline(bundle, alone).run(pixels, always_classify=True).classification
         assert exact is not None
         assert coarse is not None
         assert 0 < distance(coarse, exact) * bundle.manifest.temperature <= ready.ladder[0].band
@@ -140,7 +150,7 @@ def test_no_threshold_drawn_beside_an_answer_changes_its_category(
         )
         expected = Pipeline(gated).run(pixels, always_classify=True).classification
         found = Pipeline(gated, ready).run(pixels, always_classify=True).classification
-        wrong = Pipeline(gated, alone(ready)).run(pixels, always_classify=True).classification
+        wrong = Pipeline(gated, alone).run(pixels, always_classify=True).classification
         assert found is not None
         assert expected is not None
         assert wrong is not None
@@ -274,17 +284,11 @@ def test_a_file_that_is_no_photo_is_named(
 
 
 def test_what_makes_integers_is_asked_for_where_it_is_not_installed(
-    bundle: Bundle,
-    photos: Path,
-    made: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    again: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "nncf", None)
 
-    assert quantise.main([str(bundle.folder), str(photos), str(made)]) == 2
-
-    assert "pip install -c deploy/constraints.txt nncf" in capsys.readouterr().err
+    assert "pip install -c deploy/constraints.txt nncf" in again()
 
 
 def test_a_cache_that_cannot_be_written_is_named(
@@ -318,17 +322,11 @@ def test_photos_are_not_held_with_all_their_views(bundle: Bundle, photos: Path) 
 
 
 def test_photos_of_naevi_alone_do_not_measure_what_is_malignant(
-    bundle: Bundle,
-    photos: Path,
-    made: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    again: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(quantise, "FEWEST_MALIGNANT", PHOTOS)
 
-    assert quantise.main([str(bundle.folder), str(photos), str(made)]) == 2
-
-    assert "add photos of malignant lesions" in capsys.readouterr().err
+    assert "add photos of malignant lesions" in again()
 
 
 def test_a_disk_that_is_full_keeps_what_was(
