@@ -8,7 +8,8 @@ it is that one's then, in the times and in the differences. `load_s` and `peak_m
 process's, which has both precisions, PyTorch's networks and what converts them; `product_load_s`
 and `product_memory_mb` are those of a worker's model. The last line with `--json` is one JSON
 object; what is bfloat16 is null there where the machine has no instructions for it. With `--int8`
-there are figures of integers too, which a folder of photos calibrates.
+there are figures of integers too, which a folder of photos calibrates; `product_…_int8` are those
+of a worker that asks integers first.
 """
 
 from __future__ import annotations
@@ -143,6 +144,9 @@ def measure(folder: Path, photos: Sequence[Pixels], setting: Setting) -> Figures
     if setting.together:
         told |= together.saturate(ours, photos, setting.together)
     told |= product_load.measure(folder, setting.cache, setting.engine, device.type)
+    if setting.int8:
+        of_integers = product_load.measure(folder, setting.cache, "openvino-int8", device.type)
+        told |= {f"{name}_int8": figure for name, figure in of_integers.items()}
     return figures.complete(told)
 
 

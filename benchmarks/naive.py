@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import cv2
 import numpy as np
@@ -67,7 +67,7 @@ class Answer:
         """Return the mean of the members' grids, at the finest one, scaled to [0, 1]."""
         height, width = max(cam.shape for cam in self.cams)
         mean = np.mean([cv2.resize(cam, (width, height)) for cam in self.cams], axis=0)
-        return np.asarray(mean / (mean.max() or 1.0), np.float64)
+        return np.asarray(mean / max(mean.max(), gradcam.FAINT), np.float64)
 
 
 class _Hooked(nn.Module):
@@ -83,7 +83,20 @@ class _Hooked(nn.Module):
 
 
 class _GridCAM(GradCAM):  # type: ignore[misc]
-    """Grad-CAM at the feature map's own grid, which is what is told: nothing is enlarged."""
+    """Grad-CAM at the feature map's own grid, which is what is told: nothing is enlarged.
+
+    `strength` in (0, 1] is what it is told at: below 1 where the peak is next to nothing.
+    """
+
+    strength: float = 1.0
+
+    def get_cam_image(self, *arguments: Any) -> NDArray[np.float32]:
+        image = np.asarray(super().get_cam_image(*arguments), np.float32)
+        weights = self.get_cam_weights(*arguments[:5])
+        both_ways = np.abs(weights[:, :, None, None] * arguments[3]).sum(1).max()
+        peak = np.ptp(image.clip(min=0))
+        self.strength = min(1.0, float(peak / (gradcam.LEAST * both_ways or 1.0)))
+        return image
 
     def get_target_width_height(self, _input: torch.Tensor) -> tuple[int, int]:
         height, width = self.activations_and_grads.activations[0].shape[-2:]
@@ -164,7 +177,8 @@ def _cam(
     with _trainable(member):
         cam = _GridCAM(model=whole, target_layers=[whole.map])
         try:
-            return np.asarray(cam(input_tensor=image, targets=[target])[0], np.float32)
+            grid = np.asarray(cam(input_tensor=image, targets=[target])[0], np.float32)
+            return grid * np.float32(cam.strength)
         finally:
             cam.activations_and_grads.release()
 

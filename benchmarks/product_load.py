@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from benchmarks import memory
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from benchmarks.figures import Figures
-    from inference_worker.engine_options import EngineName
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 
 
-def measure(folder: Path, cache: Path, engine: EngineName, device: str) -> Figures:
+def measure(folder: Path, cache: Path, engine: str, device: str) -> Figures:
     """Return the s from the start of that process to a warm model, and its most memory in MB.
 
-    `cache` holds the converted networks already. `device` is `cpu` or `cuda`.
+    `cache` holds the converted networks already. `engine` is what `INFERENCE_ENGINE` may be,
+    `device` is `cpu` or `cuda`.
     Raises `subprocess.CalledProcessError`; why, that process has told.
     """
     # A worker takes the GPU that it sees.
@@ -52,11 +52,11 @@ def measure(folder: Path, cache: Path, engine: EngineName, device: str) -> Figur
 
 def main(arguments: Sequence[str]) -> int:
     """Open the bundle, warm its engines, say when that was done; return 0."""
-    from inference_worker.engine_options import Options
+    from inference_worker.engine_options import parse
     from inference_worker.pipeline import current
 
     folder, cache, engine = arguments
-    current(Path(folder), Options(cast("EngineName", engine), cache=Path(cache))).warm()
+    current(Path(folder), parse(engine, cache=Path(cache))).warm()
     # The clock of the whole machine: the process that started this one reads the same.
     print(json.dumps({"ready_at": time.monotonic(), "peak_memory": memory.peak()}))
     return 0

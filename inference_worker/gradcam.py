@@ -29,6 +29,14 @@ if TYPE_CHECKING:
     from inference_worker.engines import Head
     from inference_worker.ensemble import Activation
 
+LEAST: Final = 0.01
+"""Of what the channels weigh in a cell, for and against: a peak below this is not stretched to 1.
+
+It would be rounding that is shown, and two engines would show two maps of it."""
+
+FAINT: Final = 0.1
+"""The same of the members' mean: where hardly one of them raises anything, the map stays faint."""
+
 _TINY: Final = 1e-7
 """What keeps an empty map from dividing by zero."""
 
@@ -59,7 +67,8 @@ def heatmap(
 ) -> Heatmap:
     """Return the mean over members of their activation maps, scaled to [0, 1] again.
 
-    It has the finest member's grid; coarser maps are enlarged to it, bilinearly.
+    It has the finest member's grid; coarser maps are enlarged to it, bilinearly. A mean that is
+    nowhere above `FAINT` is scaled as if it were: what hardly a member sees does not glow.
 
     `maps` hold per member the feature map of the photo as it stands, 1 × channels × height × width;
     `box` is what the networks saw of the photo. A map that is zero all over stays so: then nothing
@@ -70,8 +79,7 @@ def heatmap(
     mean = np.mean([cv2.resize(grid, (width, height)) for grid in grids], axis=0)
     if not np.isfinite(mean).all():
         raise NonFiniteError("the heat map")
-    top = float(mean.max())
-    scaled = mean / top if top > 0 else mean
+    scaled = mean / max(float(mean.max()), FAINT)
     rows = np.round(np.clip(scaled, 0, 1), 4).tolist()
     return Heatmap(grid=tuple(tuple(row) for row in rows), box=box)
 
@@ -80,12 +88,14 @@ def member_map(head: Head, features: Tensor, target: MalignancyTarget) -> NDArra
     """Return one member's map, height × width in [0, 1], of `features`, 1 × channels × h × w.
 
     Channels weighted by the mean of their gradient, summed, what is negative cut off, and stretched
-    from 0 to 1.
+    from 0 to 1; less far where the peak is under `LEAST` of what the weighted channels amount to.
     """
     kept = features.detach().clone().requires_grad_()
     with torch.enable_grad():
         (gradient,) = torch.autograd.grad(target(head.forward_head(kept)[0]), kept)
     weights = gradient.mean(dim=(2, 3), keepdim=True)
-    raised = (weights * kept.detach()).sum(dim=1)[0].clamp_min(0)
+    said = weights * kept.detach()
+    raised = said.sum(dim=1)[0].clamp_min(0)
     lifted = (raised - raised.min()).cpu().numpy()
-    return np.asarray(lifted / (lifted.max() + _TINY), np.float32)
+    least = LEAST * float(said.abs().sum(dim=1).max())
+    return np.asarray(lifted / (max(lifted.max(), least) + _TINY), np.float32)

@@ -4,8 +4,8 @@ A pass is hundreds of small kernels. Launched one by one from Python, they leave
 photo's few views; a CUDA graph launches them at once, always for the same number of views. What a
 group of photos lacks of that number is filled up with copies of its last view, and dropped.
 
-Not run on a GPU yet: what is recorded is compared with the plain pass first, and a GPU that cannot
-record, or replays something else, goes on without.
+What is recorded is compared with the plain pass first, and a GPU that cannot record, or replays
+something else, goes on without.
 """
 
 from __future__ import annotations

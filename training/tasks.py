@@ -105,7 +105,7 @@ class ClassifierTask:
             aspect = np.array([self.pools[w].aspect[i] for w, i in rows])
             allowed = np.stack([self.pools[w].allowed[i] for w, i in rows])
             where = augment.grid(len(rows), stage.size, how, rng, aspect)
-            x = augment.to_float(pixels).to(self.device)
+            x = augment.to_float(pixels, self.device)
             x = augment.warp(x, where.to(self.device))
             x, target = augment.recolour(x, how, rng), torch.from_numpy(allowed)
             if how.mixes:
@@ -161,10 +161,10 @@ class SegmenterTask:
         drawn = self.train[rng.integers(len(self.train), size=stage.images)]
         for start in range(0, stage.images, batch):
             rows = drawn[start : start + batch]
-            x = augment.to_float(self.pixels[rows])
-            y = torch.from_numpy(self.masks[rows].astype(np.float32) / 255)[:, None]
+            x = augment.to_float(self.pixels[rows], self.device)
+            y = augment.to_float(self.masks[rows][..., None], self.device)
             where = augment.grid(len(rows), stage.size, how, rng, self.aspect[rows])
-            both = torch.cat([x, y], 1).to(self.device)
+            both = torch.cat([x, y], 1)
             both = augment.warp(both, where.to(self.device))
             x = augment.recolour(both[:, :3].contiguous(), how, rng)
             yield augment.as_input(x, self.input), both[:, 3:].contiguous()

@@ -76,6 +76,8 @@ def test_integers_have_figures_of_their_own(
 
     assert told["speedup_int8"] > 0
     assert told["gflops_int8"] > 0
+    assert 100 < told["product_memory_mb_int8"] < told["peak_memory_mb"]
+    assert told["product_load_s_int8"] > 0
     assert told["categories_changed_int8"] == 0
     assert 0 <= told["asked_again_int8"] <= 1
     assert "share_of_matmul_int8" not in told

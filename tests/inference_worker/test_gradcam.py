@@ -133,6 +133,39 @@ def test_no_evidence_makes_no_heat() -> None:
     assert not grid.any()
 
 
+class Scales(nn.Module):
+    """A network whose first channel speaks for malignant, and whose second against it."""
+
+    def forward_head(self, map_: torch.Tensor) -> torch.Tensor:
+        return map_.mean(dim=(2, 3)).flip(1)
+
+
+def balanced(more: float) -> torch.Tensor:
+    """Return a map in which both weigh the same in all cells, but in one where there is `more`."""
+    map_ = torch.full((1, 2, 6, 6), 9.0)
+    map_[0, 0, 2, 4] += more
+    return map_
+
+
+def test_next_to_no_evidence_is_not_stretched_to_a_whole_map() -> None:
+    target = gradcam.MalignancyTarget((1,), "softmax")
+    faint, alike, strong = (
+        np.array(gradcam.heatmap([Scales()] * 5, [balanced(more)] * 5, target, BOX).grid)
+        for more in (1e-3, 1.01e-3, 0.5)
+    )
+    assert 0 < faint[2, 4] < 0.1
+    assert np.abs(alike - faint).max() <= 1e-3
+    assert strong[2, 4] == 1.0
+
+
+def test_one_members_faint_map_leaves_the_others_as_they_are() -> None:
+    target = gradcam.MalignancyTarget((1,), "softmax")
+    maps = [spot_map(2, 4), balanced(1e-3)]
+    grid = np.array(gradcam.heatmap([Spot(), Scales()], maps, target, BOX).grid)
+    alone = np.array(gradcam.heatmap([Spot()], maps[:1], target, BOX).grid)
+    assert np.abs(grid - alone).max() <= 0.01
+
+
 def test_a_map_that_is_not_finite_is_no_heat_map() -> None:
     target = gradcam.MalignancyTarget((1,), "softmax")
     broken = spot_map(1, 1)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from inference_worker import groups, static_shapes
+from inference_worker import engines, groups, static_shapes
+from inference_worker.bundle import load
 from inference_worker.engines import Anchored, TorchEngine
 from inference_worker.static_shapes import StaticShapes
 from tests.inference_worker import tiny
@@ -65,6 +67,19 @@ def test_a_group_of_photos_passes_in_one_size_and_each_gets_its_own_answer() -> 
         logits, features = TorchEngine(member.member).forward(photo)
         assert torch.allclose(answer.logits, logits, rtol=1e-4, atol=1e-4)
         assert torch.allclose(answer.features, features[:1], rtol=1e-4, atol=1e-4)
+
+
+def test_a_segmenter_of_fixed_shape_finds_what_the_plain_one_finds(tmp_path: Path) -> None:
+    """Built as for a GPU, on weights that lie on the CPU."""
+    bundle = load(tiny.write(tmp_path, segmenter_bias=0.5))
+    ready = engines._torch(bundle, lower=False, on_gpu=True)
+    plain = engines.plain(bundle)
+    assert isinstance(ready.segmenter, engines.StaticSegmenter)
+    assert plain.segmenter is not None
+    for seed in (1, 2):
+        x = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(seed))
+        assert torch.equal(ready.segmenter.forward(x), plain.segmenter.forward(x))
+    assert set(ready.segmenter.passes._passes) == {1}
 
 
 def test_no_more_than_so_many_sizes_are_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
