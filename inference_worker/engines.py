@@ -319,7 +319,7 @@ def _openvino(
     models = openvino_cache.networks(bundle, options.cache)
     number = threads()
     described = bundle.manifest.classifier
-    names = [f"member-{index}" for index in range(len(described.members))]
+    names = openvino_cache.member_names(len(described.members))
     views = len(plan(bundle.manifest.views).identity_first().names)
     networks = [OpenVinoNetwork(models[name], "float32", number) for name in names]
     exact = tuple(map(OpenVinoEngine, networks))

@@ -92,6 +92,11 @@ def _core() -> Any:
     return runtime().Core()
 
 
+def member_names(count: int) -> list[str]:
+    """Return what the networks of so many members are called, in their order."""
+    return [f"member-{number}" for number in range(count)]
+
+
 def networks(bundle: Bundle | Verified, cache: Path | None) -> dict[str, Any]:
     """Return the bundle's networks as `openvino.Model`s: `member-0` …, and `segmenter`.
 
@@ -145,9 +150,10 @@ def weights_of(model: Any) -> Path | None:
 
 
 def _convert(bundle: Bundle) -> dict[str, Any]:
+    side = bundle.manifest.classifier.input.size
+    named = zip(member_names(len(bundle.members)), bundle.members, strict=True)
     parts: dict[str, tuple[nn.Module, int]] = {
-        f"member-{number}": (WithMap(member), bundle.manifest.classifier.input.size)
-        for number, member in enumerate(bundle.members)
+        name: (WithMap(member), side) for name, member in named
     }
     if bundle.segmenter is not None and bundle.manifest.segmenter is not None:
         parts[SEGMENTER] = bundle.segmenter, bundle.manifest.segmenter.input.size

@@ -25,7 +25,13 @@ from tqdm import tqdm
 
 from inference_worker import engines, exactness, openvino_cache, quantised
 from inference_worker.bundle import BundleError, load
-from inference_worker.engine_options import INT8, Options, cpu_multiplies_int8, threads
+from inference_worker.engine_options import (
+    INT8,
+    Options,
+    cpu_multiplies_bfloat16,
+    cpu_multiplies_int8,
+    threads,
+)
 from inference_worker.errors import ConversionError, ModelError
 from inference_worker.openvino_engine import OpenVinoEngine, OpenVinoNetwork
 from inference_worker.pipeline import Pipeline
@@ -36,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from inference_worker.bundle import Bundle
-    from inference_worker.engines import Engines
+    from inference_worker.engine_options import Precision
     from inference_worker.pixels import Pixels
     from inference_worker.verdict import Classification
 
@@ -88,11 +94,14 @@ def quantise(folder: Path, photos: Path, cache: Path) -> str:
     nncf = _nncf()
     _check(cache)
     bundle = load(folder)
-    floating = engines.build(bundle, Options("openvino", "float32", cache))
-    exact = Pipeline(bundle, floating.only(floating.ladder[0]))
+    precision: Precision = "bfloat16" if cpu_multiplies_bfloat16() else "float32"
+    floating = engines.build(bundle, Options("openvino", precision, cache))
+    usual, float32 = floating.ladder[0], floating.ladder[-2]
+    exact = Pipeline(bundle, floating.only(float32))
     models = _integers(nncf, bundle, [_view(exact, path) for path in paths[::2]], cache)
-    coarse = Pipeline(bundle, floating.only(_rung(models, floating)))
-    measured, ratio = measure(bundle, coarse, exact, paths[1::2])
+    coarse = Pipeline(bundle, floating.only(_rung(models, float32)))
+    beside = exact if usual is float32 else Pipeline(bundle, floating.only(usual))
+    measured, ratio = measure(bundle, coarse, exact, beside, paths[1::2])
     made = quantised.folder(bundle, cache)
     try:
         quantised.keep(Quantised(models, measured), made)
@@ -104,8 +113,8 @@ def quantise(folder: Path, photos: Path, cache: Path) -> str:
 def advice(measured: Measured, ratio: float) -> str:
     """Return what was measured, in words, and whether it is worth it.
 
-    `ratio` is the time of integers alone as a share of float32's; a photo that is asked again costs
-    no more than float32 on top.
+    `ratio` is the time of integers alone as a share of what the machine runs without them; a photo
+    that is asked again costs that on top.
     """
     worth = (
         f"Set INFERENCE_ENGINE=openvino-{INT8} and start the workers."
@@ -113,7 +122,7 @@ def advice(measured: Measured, ratio: float) -> str:
         else "With what is asked again that is no gain here: leave INFERENCE_ENGINE as it is."
     )
     return (
-        f"integers took {ratio:.2f} of float32's time for a photo; of {measured.photos} "
+        f"integers took {ratio:.2f} of floating point's time for a photo; of {measured.photos} "
         f"photos they were off by {measured.largest:.3f} in log-odds at most; within "
         f"{measured.band:.3f} of a decision floating point is asked again, which was so of "
         f"{measured.asked_again:.0%}. {worth}"
@@ -133,13 +142,16 @@ def find(photos: Path) -> list[Path]:
 
 
 def measure(
-    bundle: Bundle, coarse: Pipeline, exact: Pipeline, paths: Sequence[Path]
+    bundle: Bundle, coarse: Pipeline, exact: Pipeline, usual: Pipeline, paths: Sequence[Path]
 ) -> tuple[Measured, float]:
-    """Return how far `coarse` is from `exact` on photos, and its time as a share of the other's."""
+    """Return how far `coarse` is from `exact` on photos, and its time as a share of `usual`'s.
+
+    That one is what would run without integers; it may be `exact` itself.
+    """
     temperature = bundle.manifest.temperature
     apart: list[float] = []
     told: list[Classification] = []
-    took: dict[Pipeline, list[float]] = {coarse: [], exact: []}
+    took: dict[Pipeline, list[float]] = {coarse: [], exact: [], usual: []}
     for path in tqdm(paths, desc="measure", unit="photo", mininterval=5):
         pixels = _read(path)
         pair = []
@@ -151,7 +163,7 @@ def measure(
                 raise QuantiseError(f"the bundle says nothing of {path}: give another photo")
             pair.append(found)
         # An engine's error is one of logits, which the temperature has divided.
-        apart.append(exactness.distance(*pair) * temperature)
+        apart.append(exactness.distance(*pair[:2]) * temperature)
         told.append(pair[0])
     malignant = sum(one.p_malignant >= 1 / 2 for one in told)
     if malignant < FEWEST_MALIGNANT:
@@ -170,7 +182,7 @@ def measure(
         band=band,
         asked_again=sum(again) / len(again),
     )
-    return measured, median(took[coarse]) / median(took[exact])
+    return measured, median(took[coarse]) / median(took[usual])
 
 
 def _check(cache: Path) -> None:
@@ -205,7 +217,7 @@ def _integers(nncf: Any, bundle: Bundle, views: Sequence[Any], cache: Path) -> M
             preset=nncf.QuantizationPreset.MIXED,
             subset_size=len(views),
         )
-        for name in (f"member-{i}" for i in range(len(bundle.members)))
+        for name in openvino_cache.member_names(len(bundle.members))
     }
 
 
@@ -217,10 +229,10 @@ def _unnamed(model: Any) -> Any:
     )
 
 
-def _rung(models: Mapping[str, Any], floating: Engines) -> engines.Rung:
+def _rung(models: Mapping[str, Any], exact: engines.Rung) -> engines.Rung:
     number = threads()
     quick = [OpenVinoEngine(OpenVinoNetwork(m, "float32", number)) for m in models.values()]
-    members = map(engines.Anchored, quick, floating.ladder[0].members)
+    members = map(engines.Anchored, quick, exact.members)
     return engines.Rung(f"openvino-{INT8}", tuple(members), 0.0)
 
 

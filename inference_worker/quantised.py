@@ -79,7 +79,7 @@ def read(bundle: Bundle | Verified, cache: Path | None) -> Quantised | None:
             raise ValueError("made anew at this moment")  # noqa: TRY301 - as any other
         if measured.vnni != cpu_multiplies_int8():
             raise ValueError("measured on a CPU of another kind")  # noqa: TRY301 - as any other
-        wanted = [f"member-{i}" for i in range(len(bundle.manifest.classifier.members))]
+        wanted = openvino_cache.member_names(len(bundle.manifest.classifier.members))
         return Quantised({name: models[name] for name in wanted}, measured)
     except (OSError, ValueError, KeyError, openvino_cache.DamagedCacheError) as error:
         logger.warning(

@@ -120,6 +120,28 @@ def test_the_band_is_twice_what_was_measured_on_photos_that_calibrated_nothing(
     assert ladder(bundle, made).ladder[0].band == found.band
 
 
+@pytest.mark.parametrize("bfloat16", [False, True])
+def test_their_time_stands_beside_what_would_run_without_them(
+    bundle: Bundle, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bfloat16: bool
+) -> None:
+    compared: list[str] = []
+
+    def note(
+        _bundle: Bundle, coarse: Pipeline, exact: Pipeline, usual: Pipeline, _paths: list[Path]
+    ) -> None:
+        compared.extend(one._engines.ladder[0].name for one in (coarse, exact, usual))
+        raise quantise.QuantiseError("noted")
+
+    monkeypatch.setattr(quantise, "cpu_multiplies_bfloat16", lambda: bfloat16)
+    monkeypatch.setattr(engines, "cpu_multiplies_bfloat16", lambda: bfloat16)
+    monkeypatch.setattr(quantise, "measure", note)
+
+    assert quantise.main([str(bundle.folder), str(photos), str(tmp_path)]) == 2
+
+    usual = "openvino-bfloat16" if bfloat16 else "openvino-float32"
+    assert compared == ["openvino-int8", "openvino-float32", usual]
+
+
 def test_the_networks_compute_in_integers(bundle: Bundle, made: Path) -> None:
     found = quantised.read(bundle, made)
     assert found is not None
