@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 BANDS: Final = 5
 _FIELD: Final = 28  # cells per side of the resampled activation
+_FAINT: Final = (
+    0.1  # the model stretches what it responded to up to 1, unless that is next to nothing
+)
 _SIDE: Final = 100.0  # the drawing's own units
 _MARGIN: Final = 4.0
 
@@ -142,7 +145,7 @@ def _bands(
     )
     sampled = down @ values @ across.T
     low, high = float(sampled.min()), float(sampled.max())
-    if high - low < 1e-6:  # noqa: PLR2004 - a flat field has no contours
+    if values.max() < _FAINT or high - low < 1e-6:  # noqa: PLR2004 - a flat field has no contours
         return ()
     field: list[list[float]] = sampled.tolist()
     levels = [low + (high - low) * (k + 1) / (BANDS + 1) for k in range(BANDS)]

@@ -2,7 +2,8 @@
 
 Every view of every member is made by PIL and is a pass of its own in eager float32, flipping both
 ways and turning by 180° both count, and Grad-CAM, by the library, runs the whole network forward
-and backward once more, down to the gradients of all weights.
+and backward once more, down to the gradients of all weights. Faint maps stay faint, as the
+product's do (`gradcam.LEAST`, `gradcam.FAINT`).
 
 Both must judge the same picture. So cleaning, and shrinking to the networks' size, are the
 product's own: the networks were trained on what OpenCV's mean over areas makes, and what PIL's
@@ -64,7 +65,7 @@ class Answer:
     cams: list[NDArray[np.float32]]
 
     def heatmap(self) -> NDArray[np.float64]:
-        """Return the mean of the members' grids, at the finest one, scaled to [0, 1]."""
+        """Return the mean of the members' grids, at the finest one; up to 1, unless it is faint."""
         height, width = max(cam.shape for cam in self.cams)
         mean = np.mean([cv2.resize(cam, (width, height)) for cam in self.cams], axis=0)
         return np.asarray(mean / max(mean.max(), gradcam.FAINT), np.float64)

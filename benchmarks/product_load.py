@@ -28,6 +28,8 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 def measure(folder: Path, cache: Path, engine: str, device: str) -> Figures:
     """Return the s from the start of that process to a warm model, and its most memory in MB.
 
+    And which rung of the ladder it asks first.
+
     `cache` holds the converted networks already. `engine` is what `INFERENCE_ENGINE` may be,
     `device` is `cpu` or `cuda`.
     Raises `subprocess.CalledProcessError`; why, that process has told.
@@ -47,6 +49,7 @@ def measure(folder: Path, cache: Path, engine: str, device: str) -> Figures:
     return {
         "product_load_s": round(told["ready_at"] - started, 2),
         "product_memory_mb": round(told["peak_memory"] / 2**20),
+        "product_asks": told["asks"],
     }
 
 
@@ -56,9 +59,11 @@ def main(arguments: Sequence[str]) -> int:
     from inference_worker.pipeline import current
 
     folder, cache, engine = arguments
-    current(Path(folder), parse(engine, cache=Path(cache))).warm()
+    pipeline = current(Path(folder), parse(engine, cache=Path(cache)))
+    pipeline.warm()
     # The clock of the whole machine: the process that started this one reads the same.
-    print(json.dumps({"ready_at": time.monotonic(), "peak_memory": memory.peak()}))
+    told = {"ready_at": time.monotonic(), "peak_memory": memory.peak(), "asks": pipeline.asks}
+    print(json.dumps(told))
     return 0
 
 

@@ -42,8 +42,8 @@ FLOAT32_BAND: Final = 1e-3
 """The same for float32 in another order of summation."""
 
 PHOTOS_AT_ONCE_ON_A_GPU: Final = 8
-"""How many photos a GPU judges together: one photo's views do not fill it. Twice as many gain 7% on
-an H200 (docs/performance.md), and a photo waits longer."""
+"""How many photos a GPU judges together: one photo's views do not fill it, and with more than eight
+the members hardly gain, while a photo waits longer (docs/performance.md)."""
 
 _REFERENCE: Final = "torch-float32"
 logger = logging.getLogger(__name__)
@@ -180,7 +180,7 @@ class TorchSegmenter:
 
 @dataclass(frozen=True, slots=True)
 class StaticSegmenter:
-    """The segmenter as a graph, on a GPU: launched one by one, its kernels took 25 ms a photo."""
+    """The segmenter as a graph, on a GPU: launched one by one, its kernels took 23 ms a photo."""
 
     passes: StaticShapes
 

@@ -30,12 +30,13 @@ if TYPE_CHECKING:
     from inference_worker.ensemble import Activation
 
 LEAST: Final = 0.01
-"""Of what the channels weigh in a cell, for and against: a peak below this is not stretched to 1.
-
-It would be rounding that is shown, and two engines would show two maps of it."""
+"""Of what the channels weigh in a cell, for and against: a member with a lower peak counts less."""
 
 FAINT: Final = 0.1
-"""The same of the members' mean: where hardly one of them raises anything, the map stays faint."""
+"""A mean of the members' maps that is nowhere above this is not stretched to 1, but by so much.
+
+So the whole fades where all peaks are below a thousandth of what the channels weigh: there rounding
+shows, and two engines would show two maps."""
 
 _TINY: Final = 1e-7
 """What keeps an empty map from dividing by zero."""

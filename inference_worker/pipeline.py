@@ -115,6 +115,11 @@ class Pipeline:
         self._engines.first.forward(self._read(gray)[None])
 
     @property
+    def asks(self) -> str:
+        """What is asked of a photo first: the name of an engine and a precision."""
+        return self._engines.ladder[0].name
+
+    @property
     def at_once(self) -> int:
         """How many photos are best judged together on this machine."""
         return engines.PHOTOS_AT_ONCE_ON_A_GPU if self._device.type == "cuda" else 1

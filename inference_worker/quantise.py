@@ -96,7 +96,7 @@ def quantise(folder: Path, photos: Path, cache: Path) -> str:
     bundle = load(folder)
     precision: Precision = "bfloat16" if cpu_multiplies_bfloat16() else "float32"
     floating = engines.build(bundle, Options("openvino", precision, cache))
-    usual, float32 = floating.ladder[0], floating.ladder[-2]
+    usual, (*_, float32, _reference) = floating.ladder[0], floating.ladder
     exact = Pipeline(bundle, floating.only(float32))
     models = _integers(nncf, bundle, [_view(exact, path) for path in paths[::2]], cache)
     coarse = Pipeline(bundle, floating.only(_rung(models, float32)))
@@ -107,14 +107,14 @@ def quantise(folder: Path, photos: Path, cache: Path) -> str:
         quantised.keep(Quantised(models, measured), made)
     except OSError as error:
         raise QuantiseError(f"cannot write {made} ({error})") from error
-    return f"{made}: {advice(measured, ratio)}"
+    return f"{made}: {advice(measured, ratio, usual.name)}"
 
 
-def advice(measured: Measured, ratio: float) -> str:
+def advice(measured: Measured, ratio: float, usual: str) -> str:
     """Return what was measured, in words, and whether it is worth it.
 
-    `ratio` is the time of integers alone as a share of what the machine runs without them; a photo
-    that is asked again costs that on top.
+    `ratio` is the time of integers alone as a share of that of `usual`, the rung that would be the
+    first without them; a photo that is asked again costs that on top.
     """
     worth = (
         f"Set INFERENCE_ENGINE=openvino-{INT8} and start the workers."
@@ -122,7 +122,7 @@ def advice(measured: Measured, ratio: float) -> str:
         else "With what is asked again that is no gain here: leave INFERENCE_ENGINE as it is."
     )
     return (
-        f"integers took {ratio:.2f} of floating point's time for a photo; of {measured.photos} "
+        f"integers took {ratio:.2f} of the time of {usual} for a photo; of {measured.photos} "
         f"photos they were off by {measured.largest:.3f} in log-odds at most; within "
         f"{measured.band:.3f} of a decision floating point is asked again, which was so of "
         f"{measured.asked_again:.0%}. {worth}"
@@ -154,17 +154,17 @@ def measure(
     took: dict[Pipeline, list[float]] = {coarse: [], exact: [], usual: []}
     for path in tqdm(paths, desc="measure", unit="photo", mininterval=5):
         pixels = _read(path)
-        pair = []
+        answers = []
         for pipeline, seconds in took.items():
             started = time.perf_counter()
             found = pipeline.run(pixels, always_classify=True).classification
             seconds.append(time.perf_counter() - started)
             if found is None:
                 raise QuantiseError(f"the bundle says nothing of {path}: give another photo")
-            pair.append(found)
+            answers.append(found)
         # An engine's error is one of logits, which the temperature has divided.
-        apart.append(exactness.distance(*pair[:2]) * temperature)
-        told.append(pair[0])
+        apart.append(exactness.distance(*answers[:2]) * temperature)
+        told.append(answers[0])
     malignant = sum(one.p_malignant >= 1 / 2 for one in told)
     if malignant < FEWEST_MALIGNANT:
         raise QuantiseError(

@@ -64,9 +64,9 @@ class Augmentation:
 
 
 def to_float(pixels: NDArray[np.uint8], device: torch.device = _CPU) -> Tensor:
-    """Return uint8 B × H × W × 3 as float32 B × 3 × H × W in [0, 1], on `device`.
+    """Return uint8 B × H × W × channels as float32 B × channels × H × W in [0, 1], on `device`.
 
-    The bytes are what travels there, a quarter of the numbers.
+    What travels there are the bytes, not floats of four.
     """
     tensor = torch.from_numpy(np.ascontiguousarray(pixels)).to(device).permute(0, 3, 1, 2)
     return tensor.float().div_(_LEVELS)

@@ -54,6 +54,13 @@ def test_a_flat_activation_has_no_bands() -> None:
     assert glyph_of(CIRCLE, flat, width=400, height=400).bands == ()
 
 
+def test_a_faint_activation_has_no_bands() -> None:
+    """Else what hardly raised anything would look like what raised most."""
+    faint = GRID | {"grid": [[0.09 * value for value in row] for row in GRID["grid"]]}
+
+    assert glyph_of(CIRCLE, faint, width=400, height=400).bands == ()
+
+
 def test_without_an_outline_a_circle_stands_in_and_says_so() -> None:
     glyph = glyph_of(None, GRID, width=400, height=300)
 

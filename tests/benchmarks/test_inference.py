@@ -78,6 +78,7 @@ def test_integers_have_figures_of_their_own(
     assert told["gflops_int8"] > 0
     assert 100 < told["product_memory_mb_int8"] < told["peak_memory_mb"]
     assert told["product_load_s_int8"] > 0
+    assert told["product_asks_int8"] == "openvino-int8"
     assert told["categories_changed_int8"] == 0
     assert 0 <= told["asked_again_int8"] <= 1
     assert "share_of_matmul_int8" not in told
@@ -157,7 +158,10 @@ def test_a_workers_model_is_loaded_where_the_benchmark_runs(
     def child(command: list[str], env: dict[str, str], **_: object) -> object:
         hidden.append(env.get("CUDA_VISIBLE_DEVICES"))
         assert command[2:] == ["benchmarks.product_load", *map(str, (tmp_path, tmp_path)), "auto"]
-        told = json.dumps({"ready_at": product_load.time.monotonic() + 5, "peak_memory": 2**21})
+        told = json.dumps(
+            {"ready_at": product_load.time.monotonic() + 5, "peak_memory": 2**21}
+            | {"asks": "openvino-float32"}
+        )
         return subprocess.CompletedProcess(command, 0, f"a warning\n{told}\n")
 
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
@@ -166,6 +170,7 @@ def test_a_workers_model_is_loaded_where_the_benchmark_runs(
     assert hidden == ["", "3"]
     assert told[0]["product_load_s"] == pytest.approx(5, abs=0.5)
     assert told[0]["product_memory_mb"] == 2
+    assert told[0]["product_asks"] == "openvino-float32"
 
 
 def test_a_workers_model_that_does_not_load_is_no_figure(tmp_path: Path) -> None:

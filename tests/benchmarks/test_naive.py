@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from benchmarks import material, naive, photos
 from inference_worker import views
 from inference_worker.bundle import Bundle, load
-from inference_worker.gradcam import MalignancyTarget
+from inference_worker.gradcam import MalignancyTarget, member_map
 from inference_worker.pipeline import Pipeline
 from tests.inference_worker import drawing, tiny
 
@@ -41,6 +42,37 @@ def test_the_plain_reference_and_the_pipeline_agree(tmp_path: Path, number: int)
     answer = check_agreement(load(folder), photos.draw_photos(2)[number])
     assert [grid.shape for grid in answer.cams] == [(4, 4)] * 2
     assert 0 < answer.heatmap().mean() < answer.heatmap().max() == 1
+
+
+def test_a_faint_mean_is_not_scaled_up_to_one(tmp_path: Path) -> None:
+    answer = naive.judge(load(tiny.write(tmp_path, members=2)), drawing.lesion())
+    grids = [np.full((2, 2), peak, np.float32) for peak in (0.02, 0.08)]
+    assert replace(answer, cams=grids).heatmap() == pytest.approx(np.full((2, 2), 0.5))
+
+
+class Scales(torch.nn.Module):
+    """A member whose feature map is given: the first channel speaks for malignant, one against."""
+
+    def __init__(self, map_: torch.Tensor) -> None:
+        super().__init__()
+        self.map = torch.nn.Parameter(map_)
+
+    def forward_features(self, x: torch.Tensor) -> torch.Tensor:
+        return self.map + 0 * x.mean()
+
+    def forward_head(self, features: torch.Tensor) -> torch.Tensor:
+        return features.mean(dim=(2, 3)).flip(1)
+
+
+@pytest.mark.parametrize("more", [2e-3, 0.5])
+def test_a_members_faint_map_is_told_as_faint_as_ours(more: float) -> None:
+    map_ = torch.full((1, 2, 6, 6), 9.0)
+    map_[0, 0, 2, 4] += more
+    target = MalignancyTarget((1,), "softmax")
+    told = naive._cam(Scales(map_), torch.rand(1, 3, 8, 8), target)
+    own = member_map(Scales(map_), map_, target)
+    assert told == pytest.approx(own, abs=1e-3)
+    assert told[2, 4] == pytest.approx(min(1.0, more / 0.18), rel=0.02)
 
 
 def test_they_agree_on_one_output_too(tmp_path: Path) -> None:

@@ -140,22 +140,36 @@ class Scales(nn.Module):
         return map_.mean(dim=(2, 3)).flip(1)
 
 
-def balanced(more: float) -> torch.Tensor:
+def balanced(more: float, column: int = 4) -> torch.Tensor:
     """Return a map in which both weigh the same in all cells, but in one where there is `more`."""
     map_ = torch.full((1, 2, 6, 6), 9.0)
-    map_[0, 0, 2, 4] += more
+    map_[0, 0, 2, column] += more
     return map_
 
 
-def test_next_to_no_evidence_is_not_stretched_to_a_whole_map() -> None:
+def of_five(*maps: torch.Tensor) -> np.ndarray:
     target = gradcam.MalignancyTarget((1,), "softmax")
-    faint, alike, strong = (
-        np.array(gradcam.heatmap([Scales()] * 5, [balanced(more)] * 5, target, BOX).grid)
-        for more in (1e-3, 1.01e-3, 0.5)
+    return np.array(
+        gradcam.heatmap([Scales()] * 5, list(maps) * (5 // len(maps)), target, BOX).grid
     )
+
+
+def test_next_to_no_evidence_is_not_stretched_to_a_whole_map() -> None:
+    faint = of_five(balanced(1e-3))
     assert 0 < faint[2, 4] < 0.1
-    assert np.abs(alike - faint).max() <= 1e-3
-    assert strong[2, 4] == 1.0
+    assert of_five(balanced(0.5))[2, 4] == 1.0
+
+
+def test_rounding_makes_no_map_of_its_own() -> None:
+    """In whichever cell it lies."""
+    assert np.abs(of_five(balanced(1e-5)) - of_five(balanced(1e-5, column=0))).max() <= 1e-3
+
+
+@pytest.mark.parametrize("share", [gradcam.LEAST, gradcam.LEAST * gradcam.FAINT])
+def test_no_limit_is_a_step(share: float) -> None:
+    """Of the 18 that two channels of 9 weigh in a cell."""
+    below, above = (of_five(balanced(18 * share * factor)) for factor in (0.999, 1.001))
+    assert np.abs(above - below).max() <= 5e-3
 
 
 def test_one_members_faint_map_leaves_the_others_as_they_are() -> None:

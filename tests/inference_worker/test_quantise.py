@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
@@ -142,6 +143,27 @@ def test_their_time_stands_beside_what_would_run_without_them(
     assert compared == ["openvino-int8", "openvino-float32", usual]
 
 
+def test_the_share_is_of_the_time_of_what_would_run(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of three pipelines that take 2, 8 and 4 s a photo."""
+    clock = [0.0]
+
+    class Slow:
+        def __init__(self, seconds: float) -> None:
+            self.seconds = seconds
+
+        def run(self, *_: object, **__: object) -> object:
+            clock[0] += self.seconds
+            return SimpleNamespace(classification=said)
+
+    said = Pipeline(bundle).run(drawing.lesion(), always_classify=True).classification
+    monkeypatch.setattr(quantise, "_read", lambda _: None)
+    monkeypatch.setattr(quantise.time, "perf_counter", lambda: clock[0])
+    _, ratio = quantise.measure(bundle, Slow(2), Slow(8), Slow(4), [Path("a"), Path("b")])
+    assert ratio == pytest.approx(0.5)
+
+
 def test_the_networks_compute_in_integers(bundle: Bundle, made: Path) -> None:
     found = quantised.read(bundle, made)
     assert found is not None
@@ -267,7 +289,9 @@ def test_quantising_again_takes_the_place_of_what_was(
 )
 def test_what_is_no_gain_is_not_advised(ratio: float, again: float, told: str) -> None:
     measured = quantised.Measured(True, 64, 20, 0.2, 0.5, again)
-    assert told in quantise.advice(measured, ratio)
+    said = quantise.advice(measured, ratio, "openvino-bfloat16")
+    assert told in said
+    assert "of the time of openvino-bfloat16" in said
 
 
 def test_too_few_photos_are_refused_with_how_many_it_takes(
