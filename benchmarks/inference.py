@@ -36,6 +36,7 @@ from benchmarks import (
     product_load,
     rates,
     together,
+    workers,
 )
 from benchmarks.photos import draw_photos, read_photos
 from inference_worker import engines, quantise
@@ -57,13 +58,15 @@ STARTER: Final = Path(__file__).parents[1] / "inference_worker" / "bundles" / "s
 class Setting:
     """Where to run, and by what; groups of `together` photos, none of them where it is 0.
 
-    `int8` photos calibrate integers; None leaves these out.
+    `workers` processes judge such groups beside one another, where there are more than one. `int8`
+    photos calibrate integers; None leaves these out.
     """
 
     cache: Path
     device: torch.device = machine.CPU
     engine: EngineName = "auto"
     together: int = 0
+    workers: int = 1
     int8: Path | None = None
 
 
@@ -101,7 +104,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             say("placing the gate between the answers")
             material.place_gate(folder, photos)
         cache = options.cache or Path(made) / "cache"
-        setting = Setting(cache, device, options.engine, options.together, options.int8)
+        setting = Setting(
+            cache, device, options.engine, options.together, options.workers, options.int8
+        )
         told = measure(folder, photos, setting)
     print(json.dumps(told) if options.json else "\n".join(f"{k}: {v}" for k, v in told.items()))
     return 0
@@ -143,6 +148,15 @@ def measure(folder: Path, photos: Sequence[Pixels], setting: Setting) -> Figures
     told |= rated | comparison.compare(reference, ours, photos)
     if setting.together:
         told |= together.saturate(ours, photos, setting.together)
+    if setting.workers > 1:
+        told |= workers.saturate(
+            folder,
+            setting.cache,
+            setting.engine,
+            device.type,
+            workers=setting.workers,
+            number=setting.together or 1,
+        )
     told |= product_load.measure(folder, setting.cache, setting.engine, device.type)
     if setting.int8:
         of_integers = product_load.measure(folder, setting.cache, "openvino-int8", device.type)
@@ -183,6 +197,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--together", type=int, default=0, metavar="N", help="judge N photos at once too"
+    )
+    parser.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="N processes beside one another too"
     )
     parser.add_argument("--int8", type=Path, metavar="PHOTOS", help="measure integers too")
     parser.add_argument("--cache", type=Path, help="keep converted networks there")

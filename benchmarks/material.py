@@ -56,7 +56,7 @@ def write_bundle(
     Raises `architectures.ArchitectureError`.
     """
     spec = ClassifierSpec(architecture, head=head)
-    seen = _drawn(side)
+    seen = drawn(side)
     pinned = []
     for number in range(members):
         torch.manual_seed(0)
@@ -143,7 +143,8 @@ def place_gate(folder: Path, photos: Sequence[Pixels]) -> None:
         bundle.write_manifest(folder, replace(found.manifest, gate=gate))
 
 
-def _drawn(side: int) -> Tensor:
+def drawn(side: int) -> Tensor:
+    """Return drawn photos as a network of `side` px sees them, float32 n × 3 × side × side."""
     device, how = torch.device("cpu"), Input(size=side)
     squares = [preprocessing.to_square(pixels, side) for pixels in draw_photos(_DRAWN)]
     return torch.stack([to_tensor(square, how, device) for square in squares])

@@ -34,13 +34,11 @@ def measure(folder: Path, cache: Path, engine: str, device: str) -> Figures:
     `device` is `cpu` or `cuda`.
     Raises `subprocess.CalledProcessError`; why, that process has told.
     """
-    # A worker takes the GPU that it sees.
-    hidden = {"CUDA_VISIBLE_DEVICES": ""} if device == "cpu" else {}
     started = time.monotonic()
     done = subprocess.run(  # noqa: S603 - this module, by its name, on two folders
         [sys.executable, "-m", __name__, str(folder.resolve()), str(cache.resolve()), engine],
         cwd=ROOT,
-        env=os.environ | hidden,
+        env=environment(device),
         stdout=subprocess.PIPE,
         text=True,
         check=True,
@@ -51,6 +49,11 @@ def measure(folder: Path, cache: Path, engine: str, device: str) -> Figures:
         "product_memory_mb": round(told["peak_memory"] / 2**20),
         "product_asks": told["asks"],
     }
+
+
+def environment(device: str) -> dict[str, str]:
+    """Return a worker's environment; it takes the GPU that it sees, unless `device` is `cpu`."""
+    return os.environ | ({"CUDA_VISIBLE_DEVICES": ""} if device == "cpu" else {})
 
 
 def main(arguments: Sequence[str]) -> int:

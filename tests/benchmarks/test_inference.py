@@ -11,9 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks import figures, inference, machine, photos, product_load, together
+from benchmarks import figures, inference, machine, photos, product_load, together, workers
 from inference_worker import quantise
 from inference_worker.engine_options import cpu_multiplies_bfloat16
+from tests.inference_worker import tiny
 from training import drawn
 
 pytestmark = pytest.mark.timeout(400)  # each also starts a process that loads the model
@@ -171,6 +172,21 @@ def test_a_workers_model_is_loaded_where_the_benchmark_runs(
     assert told[0]["product_load_s"] == pytest.approx(5, abs=0.5)
     assert told[0]["product_memory_mb"] == 2
     assert told[0]["product_asks"] == "openvino-float32"
+
+
+def test_workers_beside_one_another_are_counted_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "SECONDS", 1.0)
+    folder = tiny.write(tmp_path / "bundle", members=2, segmenter_bias=0.5)
+    told = workers.saturate(folder, tmp_path / "cache", "auto", "cpu", workers=2, number=2)
+    assert told["workers"] == 2
+    assert told["images_per_s_of_workers"] > 0
+
+
+def test_a_worker_that_does_not_come_up_is_no_figure(tmp_path: Path) -> None:
+    with pytest.raises(workers.WorkerError, match="ended before"):
+        workers.saturate(tmp_path, tmp_path, "auto", "cpu", workers=2, number=1)
 
 
 def test_a_workers_model_that_does_not_load_is_no_figure(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def said(bundle: Bundle) -> list[Classification]:
 
 
 def views() -> torch.Tensor:
-    return material._drawn(SIDE)[:3]
+    return material.drawn(SIDE)[:3]
 
 
 def test_every_block_of_a_convnext_has_its_say(bundle: Bundle) -> None:
