@@ -30,6 +30,7 @@ LOOK: Final = 2200  # ms that a page stands still
 GLANCE: Final = 350  # ms of a picture within a movement
 ENDS_WITHIN: Final = 300  # s
 SCROLLED: Final = 240  # px a picture
+COLOURS: Final = 256
 STILL: Final = {"width": 1280, "height": 1330}
 
 
@@ -93,7 +94,8 @@ def main() -> int:
         film.page.set_viewport_size(STILL)  # type: ignore[arg-type]
         film.page.locator(".viewer__image").wait_for()
         film.page.evaluate("scrollTo({top: 0, behavior: 'instant'})")
-        film.page.screenshot(path=chosen.out / "result.png")
+        still = Image.open(io.BytesIO(film.page.screenshot())).convert("RGB")
+        still.quantize(COLOURS).save(chosen.out / "result.png", optimize=True)
         browser.close()
     sys.stdout.write(f"{len(film.pictures)} pictures in {chosen.out / 'tour.webp'}\n")
     return 0
