@@ -107,7 +107,7 @@ def three_products(network: Classifier) -> Step:
     for module in list(network.trunk.modules()):
         for name, child in list(module.named_children()):
             if isinstance(child, nn.Linear):
-                setattr(module, name, ThreeProducts(child))
+                module.register_module(name, ThreeProducts(child))
     return plain(network)
 
 
