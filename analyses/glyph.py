@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 
 BANDS: Final = 5
 _FIELD: Final = 28  # cells per side of the resampled activation
-_FAINT: Final = (
-    0.1  # the model stretches what it responded to up to 1, unless that is next to nothing
-)
+_FAINT: Final = 0.1  # a map's peak is 1, but where nothing raised the estimate noticeably
 _SIDE: Final = 100.0  # the drawing's own units
 _MARGIN: Final = 4.0
 

@@ -23,7 +23,7 @@ def saturate(ours: Mapping[Kind, Pipeline], photos: Sequence[Pixels], number: in
 
     The `photos` come again and again. A first group, which engines may compile at, is not timed.
     """
-    group = [photos[index % len(photos)] for index in range(number)]
+    group = group_of(photos, number)
     told: Figures = {"together": number}
     for precision, pipeline in ours.items():
         judge(pipeline, group)
@@ -33,6 +33,11 @@ def saturate(ours: Mapping[Kind, Pipeline], photos: Sequence[Pixels], number: in
         took = time.perf_counter() - started
         told[f"images_per_s_together_{SHORT[precision]}"] = round(GROUPS * number / took, 2)
     return told
+
+
+def group_of(photos: Sequence[Pixels], number: int) -> list[Pixels]:
+    """Return `number` of the `photos`, each again and again where there are fewer."""
+    return [photos[index % len(photos)] for index in range(number)]
 
 
 def judge(pipeline: Pipeline, group: Sequence[Pixels]) -> list[Verdict]:

@@ -75,15 +75,14 @@ def _line(stream: IO[str] | None) -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """Load, judge one group, wait for a line, judge on; return 0."""
-    from benchmarks.together import judge
+    from benchmarks.together import group_of, judge
     from inference_worker.engine_options import parse
     from inference_worker.pipeline import current
 
     folder, cache, engine, number, seconds = arguments
     pipeline = current(Path(folder), parse(engine, cache=Path(cache)))
     pipeline.warm()
-    drawn = draw_photos(_DRAWN)
-    group = [drawn[index % len(drawn)] for index in range(int(number))]
+    group = group_of(draw_photos(_DRAWN), int(number))
     judge(pipeline, group)
     print("ready", flush=True)
     sys.stdin.readline()
