@@ -239,6 +239,23 @@ def test_the_heat_map_is_a_transparent_picture_in_the_photos_proportion(
     assert response.content.startswith(b"\x89PNG")
 
 
+def test_a_drawing_without_bands_says_that_nothing_raised_the_estimate(
+    alice: User, browser: Client
+) -> None:
+    grids = {"faint": [[0.02, 0.05], [0.0, 0.01]], "strong": [[0.2, 1.0], [0.0, 0.1]]}
+    pages = {
+        name: browser.get(
+            address(completed(alice, Category.BENIGN, heatmap={"grid": grid, "box": [0, 0, 1, 1]}))
+        ).content.decode()
+        for name, grid in grids.items()
+    }
+    shaded, nothing = "shaded by where the model responded most", "raised the model’s estimate"
+    assert nothing in pages["faint"]
+    assert shaded not in pages["faint"]
+    assert shaded in pages["strong"]
+    assert nothing not in pages["strong"]
+
+
 def test_without_an_activation_there_is_no_heat_map(alice: User, browser: Client) -> None:
     analysis = completed(alice, Category.BENIGN, heatmap=None)
 
