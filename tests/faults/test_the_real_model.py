@@ -35,6 +35,9 @@ def test_a_drawn_lesion_is_judged_by_five_networks_in_a_worker_that_is_warm(
     assert done.result.heatmap is not None
     assert done.result.bundle_name == "tiny"
     assert set(done.result.timings) >= {"quality", "ensemble", "heatmap"}
-    assert done.image_purged_at is not None
+    # The photo is deleted after the result is committed, so a moment may lie between the two.
+    wait_until(
+        lambda: Analysis.objects.get().image_purged_at is not None, within=60, why=worker.text
+    )
     assert DeletionEvent.objects.count() == 1
     assert not list(image_store.iterdir())

@@ -248,7 +248,7 @@ def test_a_network_that_openvino_cannot_take_is_named(bundle: Bundle) -> None:
 
 
 def test_the_layer_norms_of_a_convnext_are_flat_and_say_the_same() -> None:
-    drawn = material._drawn(64)
+    drawn = material.drawn(64)
     member = build_classifier(ClassifierSpec("convnext_atto"), 7)
     material.enliven(member, drawn, seed=0)
     member.requires_grad_(requires_grad=False)
