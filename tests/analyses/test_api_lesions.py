@@ -5,12 +5,12 @@ from __future__ import annotations
 import uuid
 
 import pytest
-from django.test import Client
 from pytest_django.fixtures import Settings
 
-from accounts import locks, tokens
+from accounts import locks
 from accounts.models import User
 from analyses.models import Lesion
+from tests.api import signed_in
 from tests.factories import make_lesion, make_user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("image_store")]
@@ -25,11 +25,6 @@ def alice() -> User:
 @pytest.fixture
 def bob() -> User:
     return make_user("bob")
-
-
-def signed_in(user: User) -> Client:
-    _, secret = tokens.issue(user)
-    return Client(headers={"Authorization": f"Bearer {secret}"})
 
 
 def test_lesions_are_made_renamed_and_forgotten(alice: User, bob: User) -> None:
