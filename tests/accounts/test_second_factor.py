@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -52,6 +54,15 @@ def is_signed_in(client: Client) -> bool:
 def ask_token(user: User, **more: str) -> Answer:
     body = {"email": user.email, "password": PASSWORD, **more}
     return Client().post(TOKENS, body, content_type="application/json")
+
+
+@pytest.fixture(autouse=True)
+def _one_period(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stop the clock of the codes: a period may end between the making of one and its use."""
+    now = time.time()
+    stopped = SimpleNamespace(time=lambda: now)
+    monkeypatch.setattr("allauth.mfa.totp.internal.auth.time", stopped)
+    monkeypatch.setattr("tests.otp.time", stopped)
 
 
 @pytest.fixture

@@ -44,7 +44,8 @@ def test_an_admin_searches_by_action_person_and_day(alice: User, bob: User) -> N
     read = record(Action.READ, actor=bob, subject_id=alice.pk)
     shared = record(Action.SHARED, actor=alice, subject_id=alice.pk)
     signed_in = record(Action.SIGNED_IN, actor=bob, subject_id=bob.pk)
-    today, tomorrow = timezone.localdate(), timezone.localdate() + timedelta(days=1)
+    today = timezone.localdate(signed_in.at)
+    tomorrow = today + timedelta(days=1)
     assert list(reading.search()) == [signed_in, shared, read]
     assert list(reading.search(action=Action.READ)) == [read]
     assert list(reading.search(who="ALICE@example.org")) == [shared, read]

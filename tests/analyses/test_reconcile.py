@@ -183,8 +183,11 @@ def test_the_place_in_the_queue_and_the_expected_time() -> None:
     assert expected_seconds(first) is None
     claim = lifecycle.claim(first.id)
     assert claim is not None
-    Analysis.objects.filter(id=first.id).update(claimed_at=timezone.now() - timedelta(seconds=8))
     lifecycle.record(claim, make_verdict())
+    ended = timezone.now()
+    Analysis.objects.filter(id=first.id).update(
+        claimed_at=ended - timedelta(seconds=8), completed_at=ended
+    )
     first.refresh_from_db()
     assert (position(first), position(second)) == (0, 1)
     assert expected_seconds(first) == 0

@@ -6,6 +6,7 @@ import json
 import runpy
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
@@ -254,13 +255,15 @@ class TestOneAtATime:
     ) -> None:
         settings.REFUSALS_PER_USER = 0
         at_once, most, lock = 0, 0, threading.Lock()
+        pair = threading.Barrier(2)
+        takes: list[Callable[[], object]] = [lambda: time.sleep(0.05)]
 
         def decode(_: bytes) -> Any:
             nonlocal at_once, most
             with lock:
                 at_once += 1
                 most = max(most, at_once)
-            time.sleep(0.05)
+            takes[-1]()
             with lock:
                 at_once -= 1
             raise UnsupportedTypeError(found="GIF")
@@ -278,9 +281,10 @@ class TestOneAtATime:
         with ThreadPoolExecutor(3) as pool:
             assert set(pool.map(send, [alice] * 3)) == {"unsupported_type"}
         assert most == 1
-        with ThreadPoolExecutor(3) as pool:
-            list(pool.map(send, [alice, make_user(), make_user()]))
-        assert most > 1
+        takes.append(lambda: pair.wait(60))  # each waits until another is there
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(send, [alice, make_user()]))
+        assert most == 2
 
 
 class TestManyFilesInOneForm:

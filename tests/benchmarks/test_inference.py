@@ -169,7 +169,7 @@ def test_a_workers_model_is_loaded_where_the_benchmark_runs(
     monkeypatch.setattr(subprocess, "run", child)
     told = [product_load.measure(tmp_path, tmp_path, "auto", where) for where in ("cpu", "cuda")]
     assert hidden == ["", "3"]
-    assert told[0]["product_load_s"] == pytest.approx(5, abs=0.5)
+    assert told[0]["product_load_s"] == pytest.approx(5, abs=4)
     assert told[0]["product_memory_mb"] == 2
     assert told[0]["product_asks"] == "openvino-float32"
 

@@ -105,7 +105,7 @@ def test_a_small_run_loses_nothing_and_ends_with_one_object(tmp_path: Path) -> N
     command += ["--users", "2", "--workers", "2", "--alone", "1", "--each", "1"]
     chromium = os.environ.get("CHROMIUM")  # CI fails without one before it gets here
     if chromium:
-        command += ["--browser", chromium, "--watched", "3", "--ahead", "4"]
+        command += ["--browser", chromium, "--watched", "4", "--ahead", "6"]
     done = subprocess.run(
         command,
         cwd=ROOT,
@@ -118,7 +118,7 @@ def test_a_small_run_loses_nothing_and_ends_with_one_object(tmp_path: Path) -> N
     assert done.returncode == 0, done.stdout + done.stderr
     told = json.loads(done.stdout.splitlines()[-1])
     assert (told["accepted"], told["lost"]) == (told["uploads"], 0)
-    assert told["uploads"] >= 7 + 3 * 5 if chromium else told["uploads"] == 7
+    assert told["uploads"] >= 7 + 4 * 7 if chromium else told["uploads"] == 7
     assert (told["users"], told["workers"], told["failed"]) == (2, 2, 0)
     assert told["throughput_per_s"] > 0
     assert told["idle_overhead_ms_p50"] > 0
@@ -127,7 +127,7 @@ def test_a_small_run_loses_nothing_and_ends_with_one_object(tmp_path: Path) -> N
     assert 0 < told["web_pss_mb"] < told["web_memory_mb"]
     if chromium:
         assert told["page_shows_ms_p50"] > 0
-        assert told["pages_discarded"] < 3
+        assert told["pages_discarded"] < 4
 
 
 def test_a_folder_without_photos_is_refused_before_anything_starts(tmp_path: Path) -> None:

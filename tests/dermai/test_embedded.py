@@ -123,7 +123,7 @@ def test_two_starts_keep_the_data_and_one_ctrl_c_ends_everything(
         said = first.communicate(timeout=90)[0]
     assert first.returncode == 0
     assert "The data are kept." in said
-    assert processes_of(home) == []
+    wait_until_ended(home)
 
     second = launch(home, port, DERMAI_BUNDLE=bundle)
     try:
@@ -134,7 +134,15 @@ def test_two_starts_keep_the_data_and_one_ctrl_c_ends_everything(
     finally:
         second.terminate()
         second.communicate(timeout=90)
-    assert processes_of(home) == []
+    wait_until_ended(home)
+
+
+def wait_until_ended(home: Path) -> None:
+    """Wait for what has been killed and not reaped yet."""
+    deadline = time.monotonic() + 60
+    while left := processes_of(home):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.05)
 
 
 def read_accounts(home: Path) -> dict[str, dict[str, str]]:

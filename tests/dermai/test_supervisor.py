@@ -82,7 +82,7 @@ def test_what_the_others_need_ends_after_them(supervisor: Supervisor, tmp_path: 
         f"    pathlib.Path({str(diary)!r}).open('a').write(sys.argv[1]); sys.exit(0)\n"
         "signal.signal(signal.SIGTERM, note); print('up', flush=True); time.sleep(600)"
     )
-    for name, takes, needed in (("redis", "0", True), ("web", "0.5", False), ("beat", "0", False)):
+    for name, takes, needed in (("redis", "0", True), ("web", "3", False), ("beat", "0", False)):
         supervisor.start(Child(name, [*python(code), f"{name} ", takes], needed=needed))
         log = supervisor.log_of(name)
         wait_until(lambda log=log: "up" in log.read_text())

@@ -46,7 +46,7 @@ def chromium(product: Product) -> Iterator[Browser]:
 def context(chromium: Browser, product: Product) -> Iterator[BrowserContext]:
     """Open a private window; its cookies and storage end with the test."""
     found = chromium.new_context(base_url=product.base, locale="en-GB")
-    found.set_default_timeout(20_000)
+    found.set_default_timeout(60_000)
     yield found
     found.close()
 

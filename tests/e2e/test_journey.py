@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,6 +63,15 @@ def ended(page: Page) -> Locator:
     return page.locator(ENDED)
 
 
+def look_until_deleted(page: Page) -> None:
+    """Load the page again until it tells of the deletion, which follows the result's commit."""
+    deleted = page.get_by_text("Our copy was deleted on")
+    deadline = time.monotonic() + ENDS_WITHIN / 1000
+    while not deleted.count() and time.monotonic() < deadline:
+        page.wait_for_timeout(200)
+        page.reload()
+
+
 def test_a_patient_sends_a_photo_and_reads_what_came_of_it(page: Page, photo: Path) -> None:
     sign_up(page)
     page.get_by_role("link", name="Send the first photo").click()
@@ -85,6 +95,7 @@ def test_a_patient_sends_a_photo_and_reads_what_came_of_it(page: Page, photo: Pa
     assert strength.input_value() == "0"
     strength.fill("60")
     assert page.locator(".viewer__heat").get_attribute("opacity") == "0.6"
+    look_until_deleted(page)
     page.get_by_text("What became of the photo").click()
     assert page.get_by_text("Our copy was deleted on").is_visible()
 
@@ -93,8 +104,8 @@ def test_a_patient_sends_a_photo_and_reads_what_came_of_it(page: Page, photo: Pa
 
     page.get_by_text("Account", exact=True).locator("xpath=..").click()
     page.get_by_role("button", name="Sign out").click()
-    page.wait_for_url("**/")
-    assert page.evaluate("indexedDB.databases().then(found => found.length)") == 0
+    page.get_by_role("link", name="Sign in").first.wait_for()
+    page.wait_for_function("() => indexedDB.databases().then(found => found.length === 0)")
     page.goto(address)
     assert "/accounts/login/" in page.url
 
@@ -170,6 +181,7 @@ def test_without_scripts_a_photo_is_sent_and_its_result_found(
 
     page.wait_for_url(re.compile(r"/analyses/[0-9a-f-]{36}/$"))
     for _look in range(ENDS_WITHIN // 1000):
+        page.wait_for_load_state()
         if page.locator(ENDED).count():
             break
         page.wait_for_timeout(1000)
