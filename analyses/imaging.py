@@ -79,7 +79,7 @@ def pack(pixels: NDArray[np.uint8]) -> bytes:
     of the room for a second and more of the sender's time.
     """
     height, width = pixels.shape[:2]
-    return _HEADER.pack(_MAGIC, height, width) + pixels.tobytes()
+    return b"".join((_HEADER.pack(_MAGIC, height, width), np.ascontiguousarray(pixels).data))
 
 
 def unpack(data: bytes) -> NDArray[np.uint8]:
