@@ -23,9 +23,14 @@ if TYPE_CHECKING:
 
 SIDE: Final = 400  # units of a chart's width and height
 _MOST_ROWS: Final = 12
-_OF_THE_DECIDED: Final[dict[str, StrOrPromise]] = {
+_NO_BREAK: Final = "\N{NO-BREAK SPACE}"
+_SHARES: Final[dict[str, StrOrPromise]] = {
     "selective_sensitivity": gettext_lazy("Sensitivity among the decided"),
     "selective_specificity": gettext_lazy("Specificity among the decided"),
+    "sensitivity_deferred_missed": gettext_lazy("Sensitivity, left to a human counted as missed"),
+    "sensitivity_deferred_referred": gettext_lazy(
+        "Sensitivity, left to a human counted as referred"
+    ),
 }
 
 
@@ -82,8 +87,8 @@ def charts(test: dict[str, Any]) -> tuple[Chart, ...]:
 
 
 def gate(test: dict[str, Any]) -> Table | None:
-    """Return what each threshold decides, the deferred in columns of their own."""
-    rows = test.get("gate")
+    """Return how many each threshold decides, the deferred in columns of their own."""
+    rows = _by_threshold(test)
     if not rows:
         return None
     header = (
@@ -97,22 +102,52 @@ def gate(test: dict[str, Any]) -> Table | None:
         gettext_lazy("Benign: told as malignant"),
     )
     sides = ("decided_malignant", "deferred", "decided_benign")
-    shares = [name for name in _OF_THE_DECIDED if all(name in row for row in rows)]
     return Table(
-        (*header, *(_OF_THE_DECIDED[name] for name in shares)),
+        header,
         tuple(
             (
-                decimal(
-                    row["threshold"], 4 if round(row["threshold"], 3) != row["threshold"] else 3
-                ),
-                _share(row, "coverage"),
-                *(number_format(row["malignant"][side]) for side in sides),
-                *(number_format(row["benign"][side]) for side in reversed(sides)),
-                *(_share(row, name) for name in shares),
+                _threshold(row),
+                figure(row["coverage"]),
+                *(_count(row["malignant"][side]) for side in sides),
+                *(_count(row["benign"][side]) for side in reversed(sides)),
             )
             for row in rows
         ),
     )
+
+
+def gate_shares(test: dict[str, Any]) -> Table | None:
+    """Return what share of the malignant and the benign each threshold is right about.
+
+    Never without the share that it decides, and the deferred counted both ways.
+    """
+    rows = _by_threshold(test)
+    known = [name for name in _SHARES if rows and all(name in row for row in rows)]
+    if not known:
+        return None
+    return Table(
+        (
+            gettext_lazy("Sure to at least"),
+            gettext_lazy("Decided"),
+            *(_SHARES[name] for name in known),
+        ),
+        tuple(
+            (_threshold(row), *(_share(row, name) for name in ("coverage", *known))) for row in rows
+        ),
+    )
+
+
+def _by_threshold(test: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return sorted(test.get("gate") or (), key=lambda row: row["threshold"], reverse=True)
+
+
+def _count(photos: int) -> str:
+    return number_format(photos, force_grouping=True)
+
+
+def _threshold(row: Mapping[str, Any]) -> str:
+    told = row["threshold"]
+    return decimal(told, 4 if round(told, 3) != told else 3)
 
 
 def _share(row: Mapping[str, Any], name: str) -> str:
@@ -122,19 +157,22 @@ def _share(row: Mapping[str, Any], name: str) -> str:
 def figure(found: Mapping[str, Any] | float | None, *, signed: bool = False) -> str:
     """Return a figure with its interval, where it has one; a dash where there is none."""
     known: Mapping[str, Any] = found if isinstance(found, Mapping) else {"value": found}
-    ends = [known["value"], *(known.get("ci") or [])]
-    if None in ends:
+    if known["value"] is None:
         return "–"
+    ci = known.get("ci") or []
+    ends = [known["value"], *([] if None in ci else ci)]
     value, *interval = (
         ("+" if signed and round(end, 3) > 0 else "") + decimal(end, 3) for end in ends
     )
     if not interval:
         return value
-    return _("%(value)s (%(low)s to %(high)s)") % {
+    told = _("%(value)s (%(low)s to %(high)s)") % {
         "value": value,
         "low": interval[0],
         "high": interval[1],
     }
+    first, *rest = told.split()  # a narrow column breaks before the interval, and not within it
+    return f"{first} {_NO_BREAK.join(rest)}"
 
 
 def confusion(test: dict[str, Any], names: dict[str, StrOrPromise]) -> Table | None:
@@ -145,10 +183,7 @@ def confusion(test: dict[str, Any], names: dict[str, StrOrPromise]) -> Table | N
     words = [names.get(code, code) for code in codes]
     return Table(
         (gettext_lazy("True class"), *words),
-        tuple(
-            (str(name), *(number_format(count) for count in row))
-            for name, row in zip(words, counts, strict=True)
-        ),
+        tuple((str(name), *map(_count, row)) for name, row in zip(words, counts, strict=True)),
     )
 
 

@@ -1,4 +1,4 @@
-"""The Model page's single figures, in words: those of a bundle's test, its gate and its outline."""
+"""The Model page's single figures, in words: those of a bundle's test and its gate."""
 
 from __future__ import annotations
 
@@ -10,21 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from analyses.wording import decimal
+from analyses.wording import decimal, in_hundred
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
 SCALE: Final = 1000  # units of a drawing's full width
 _NEAR: Final = 1e-6
-# As those who publish them write them; the same in every language.
-_COLLECTIONS: Final = {
-    "ham10000": "HAM10000",
-    "isic2017": "ISIC 2017",
-    "isic2018_task1": "ISIC 2018, task 1",
-    "isic2019": "ISIC 2019",
-    "isic2020": "ISIC 2020",
-}
 
 _TEST: Final[dict[str, tuple[StrOrPromise, StrOrPromise]]] = {
     "melanoma_auc": (
@@ -35,7 +27,10 @@ _TEST: Final[dict[str, tuple[StrOrPromise, StrOrPromise]]] = {
     ),
     "malignant_auc": (
         gettext_lazy("Malignant told from benign (AUC)"),
-        gettext_lazy("The same for melanoma, basal cell carcinoma and actinic keratosis together."),
+        gettext_lazy(
+            "How often a malignant lesion gets a higher number than a benign one, of two drawn at"
+            " random."
+        ),
     ),
     "melanoma_ap": (
         gettext_lazy("Melanoma, average precision"),
@@ -43,7 +38,7 @@ _TEST: Final[dict[str, tuple[StrOrPromise, StrOrPromise]]] = {
     ),
     "malignant_ap": (
         gettext_lazy("Malignant, average precision"),
-        gettext_lazy("How pure the sorted list is for the three malignant classes."),
+        gettext_lazy("How pure the sorted list is for everything malignant."),
     ),
     "melanoma_sensitivity_at_90_specificity": (
         gettext_lazy("Melanoma: sensitivity at a specificity of 0.90"),
@@ -75,18 +70,6 @@ _TEST: Final[dict[str, tuple[StrOrPromise, StrOrPromise]]] = {
             "Of the others, how many are left alone when 95 in 100 malignant ones are found."
         ),
     ),
-    "balanced_accuracy": (
-        gettext_lazy("Right class of seven, each class counted alike"),
-        gettext_lazy("A coin with seven sides would reach 0.14."),
-    ),
-    "balanced_accuracy_prior_free": (
-        gettext_lazy("The same, rare classes held as likely as common ones"),
-        gettext_lazy("How common a class was in training is divided out of what is told."),
-    ),
-    "accuracy": (
-        gettext_lazy("Right class of seven"),
-        gettext_lazy("Flattered by common moles, which are two thirds of the photos."),
-    ),
 }
 _ECE: Final = (
     gettext_lazy("Calibration error"),
@@ -110,16 +93,6 @@ _GATE: Final[dict[str, tuple[StrOrPromise, StrOrPromise]]] = {
         gettext_lazy("Only to be read together with the share of photos decided."),
     ),
 }
-_OUTLINE: Final[dict[str, tuple[StrOrPromise, StrOrPromise]]] = {
-    "dice": (
-        gettext_lazy("Outline, Dice overlap"),
-        gettext_lazy("How well the outline matches one drawn by an expert. 1 is a perfect match."),
-    ),
-    "iou": (
-        gettext_lazy("Outline, intersection over union"),
-        gettext_lazy("A stricter measure of the same match."),
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,24 +108,14 @@ class Metric:
     high: int
 
 
-@dataclass(frozen=True, slots=True)
-class Outline:
-    """How well the outline fits on one collection, of which `images` photos were measured."""
+def of_test(test: Mapping[str, Any], threshold: float, classes: int) -> tuple[Metric, ...]:
+    """Return the figures that this page has words for, those of the gate at `threshold`.
 
-    collection: str
-    images: int
-    metrics: tuple[Metric, ...]
-
-
-def collection_name(key: str) -> str:
-    """Return what people call the data set that a bundle names `key`."""
-    return _COLLECTIONS.get(key, key)
-
-
-def of_test(test: Mapping[str, Any], threshold: float) -> tuple[Metric, ...]:
-    """Return the figures that this page has words for, those of the gate at `threshold`."""
+    `classes` says of how many answers the model picks one.
+    """
     calibrated = (test.get("calibration") or {}).get("after") or {}
-    found = [_metric(test.get(key), *words) for key, words in _TEST.items()]
+    words = _TEST | _right(test, classes)
+    found = [_metric(test.get(key), *told) for key, told in words.items()]
     found += [_metric(calibrated.get("ece"), *_ECE), _metric(test.get("aurc"), *_AURC)]
     for row in test.get("gate") or ():
         if abs(row["threshold"] - threshold) < _NEAR:
@@ -165,19 +128,26 @@ def of_test(test: Mapping[str, Any], threshold: float) -> tuple[Metric, ...]:
     return tuple(metric for metric in found if metric is not None)
 
 
-def outlines(segmentation: Mapping[str, Any]) -> tuple[Outline, ...]:
-    """Return how well the outline fits, on each collection with masks that were held out."""
-    found = []
-    for collection, figures in segmentation.items():
-        means = (
-            _metric({"value": figures[key]["mean"], "ci": figures[key].get("ci")}, *words)
-            for key, words in _OUTLINE.items()
-            if key in figures
-        )
-        if known := tuple(metric for metric in means if metric is not None):
-            name = collection_name(collection)
-            found.append(Outline(name, int(figures["n_images"]), known))
-    return tuple(found)
+def _right(test: Mapping[str, Any], classes: int) -> dict[str, tuple[StrOrPromise, StrOrPromise]]:
+    """Return the words for the right answer of `classes`, beside what guessing would reach."""
+    counts = list((test.get("classes") or {}).values())
+    flattered = (
+        _("Flattered by the most common class, which %(share)s test photos show.")
+        % {"share": in_hundred(max(counts) / sum(counts))}
+        if sum(counts)
+        else _("Flattered where one class is far more common than the others.")
+    )
+    return {
+        "balanced_accuracy": (
+            _("Right class of %(n)s, each class counted alike") % {"n": classes},
+            _("Guessing alone would reach %(chance)s.") % {"chance": decimal(1 / classes, 2)},
+        ),
+        "balanced_accuracy_prior_free": (
+            gettext_lazy("The same, rare classes held as likely as common ones"),
+            gettext_lazy("How common a class was in training is divided out of what is told."),
+        ),
+        "accuracy": (_("Right class of %(n)s") % {"n": classes}, flattered),
+    }
 
 
 def _metric(found: Any, title: StrOrPromise, about: StrOrPromise) -> Metric | None:
@@ -187,6 +157,8 @@ def _metric(found: Any, title: StrOrPromise, about: StrOrPromise) -> Metric | No
     )
     if not isinstance(value, int | float) or not math.isfinite(value) or not 0 <= value <= 1:
         return None
+    if ci and None in ci:  # too few photos to draw an interval from
+        ci = None
     low, high = (float(ci[0]), float(ci[1])) if ci else (float(value), float(value))
     return Metric(
         title=title,

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
     from django_stubs_ext import StrOrPromise
 
-_AUC: Final = gettext_lazy("Malignant told from benign (AUC)")
+_AUCS: Final[dict[str, StrOrPromise]] = {
+    "malignant": gettext_lazy("Malignant told from benign (AUC)"),
+    "melanoma": gettext_lazy("Melanoma told from the rest (AUC)"),
+}
 _TRAITS: Final[dict[str, StrOrPromise]] = {
     "sex": gettext_lazy("Sex"),
     "age": gettext_lazy("Age"),
@@ -79,29 +82,36 @@ def groups(test: Mapping[str, Any]) -> Table | None:
         gettext_lazy("Group"),
         gettext_lazy("Photos"),
         gettext_lazy("Malignant"),
-        _AUC,
+        _AUCS["malignant"],
     )
     return Table(header, rows) if rows else None
 
 
 def worse_photos(metrics: Mapping[str, Any]) -> Measured | None:
-    """Return the AUC on photos made worse, and how far that is from photos as they come."""
+    """Return the AUCs on photos made worse, and how far they are from photos as they come."""
     report = metrics.get("robustness") or {}
-    found = (report.get("tasks") or {}).get("malignant")
-    if not found:
+    tasks = {task: rows for task in _AUCS if (rows := (report.get("tasks") or {}).get(task))}
+    if not tasks:
         return None
+    by_photos = [{row["photos"]: row for row in rows} for rows in tasks.values()]
+    header: list[StrOrPromise] = [gettext_lazy("Photos")]
+    for task in tasks:
+        header += [_AUCS[task], gettext_lazy("Change")]
     table = Table(
-        (gettext_lazy("Photos"), _AUC, gettext_lazy("Change")),
+        tuple(header),
         tuple(
             (
-                str(_WORSE.get(row["photos"], row["photos"])),
-                figure(row["auc"]),
-                figure(row["change"], signed=True),
+                str(_WORSE.get(photos, photos)),
+                *(cell for found in by_photos for cell in _worse(found.get(photos) or {})),
             )
-            for row in found
+            for photos in dict.fromkeys(name for found in by_photos for name in found)
         ),
     )
     return Measured(table, report["n_images"])
+
+
+def _worse(row: Mapping[str, Any]) -> tuple[str, str]:
+    return figure(row.get("auc")), figure(row.get("change"), signed=True)
 
 
 def leak(metrics: Mapping[str, Any]) -> Measured | None:
@@ -110,9 +120,9 @@ def leak(metrics: Mapping[str, Any]) -> Measured | None:
     if not found:
         return None
     words = {
-        "melanoma_auc": gettext_lazy("Melanoma told from the rest (AUC)"),
-        "malignant_auc": _AUC,
-        "balanced_accuracy": gettext_lazy("Right class of seven, each class counted alike"),
+        "melanoma_auc": _AUCS["melanoma"],
+        "malignant_auc": _AUCS["malignant"],
+        "balanced_accuracy": gettext_lazy("Right class, each class counted alike"),
     }
     table = Table(
         (

@@ -8,7 +8,15 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from analyses import model_charts, model_figures, model_limits, model_parts, wording
+from analyses import (
+    model_charts,
+    model_figures,
+    model_limits,
+    model_origin,
+    model_outputs,
+    model_parts,
+    wording,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,14 +24,7 @@ if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
 
-@dataclass(frozen=True, slots=True)
-class DataSource:
-    """One data set that the model learned from."""
-
-    name: str
-    licence: str
-    images: int | None
-    lesions: int | None
+_UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,31 +44,41 @@ class ModelPage:
     threshold: int
     certified: bool
     segmenter: bool
-    outputs: tuple[tuple[StrOrPromise, StrOrPromise], ...]
-    test_images: int | None
-    test_lesions: int | None
+    outputs: tuple[model_outputs.Answer, ...]
+    measured: str
+    prevalence: str
     bound: str
     metrics: tuple[model_figures.Metric, ...]
-    outlines: tuple[model_figures.Outline, ...]
-    data: tuple[DataSource, ...]
+    data: tuple[model_origin.DataSource, ...]
+    calibration: model_charts.Table | None
     charts: tuple[model_charts.Chart, ...]
     gate_table: model_charts.Table | None
+    gate_shares: model_charts.Table | None
     confusion: model_charts.Table | None
     added: model_charts.Table | None
     refusals: model_charts.Table | None
+    outline: model_charts.Table | None
     groups: model_charts.Table | None
     worse_photos: model_limits.Measured | None
     leak: model_limits.Measured | None
 
 
 def model_page(folder: Path) -> ModelPage | None:
-    """Read the bundle in `folder`; None where there is none that can be read."""
+    """Read the bundle in `folder`; None where there is none that can be read.
+
+    Figures steer nothing, so a model works without: those that cannot be read are left out.
+    """
     try:
         raw = (folder / "bundle.json").read_bytes()
         bundle = json.loads(raw)
-        return _page(bundle, hashlib.sha256(raw).hexdigest())
-    except (OSError, ValueError, KeyError, TypeError):
+        sha256 = hashlib.sha256(raw).hexdigest()
+        bare = _page({**bundle, "metrics": {}}, sha256)
+    except (OSError, *_UNREADABLE):
         return None
+    try:
+        return _page(bundle, sha256)
+    except _UNREADABLE:
+        return bare
 
 
 def _page(bundle: dict[str, Any], sha256: str) -> ModelPage:
@@ -75,6 +86,8 @@ def _page(bundle: dict[str, Any], sha256: str) -> ModelPage:
     active = gate.get(gate["active"]) or gate["fixed"]
     metrics = bundle.get("metrics") or {}
     test = metrics.get("test") or {}
+    members, views = len(classifier["members"]), len(bundle.get("views") or ["identity"])
+    answers = model_outputs.answers(classifier)
     return ModelPage(
         name=str(bundle["name"]),
         version=str(bundle["version"]),
@@ -82,39 +95,27 @@ def _page(bundle: dict[str, Any], sha256: str) -> ModelPage:
         created=str(bundle.get("created", "")),
         licence=str(bundle.get("licence", "")),
         intended_use=str(bundle.get("intended_use", "")),
-        members=len(classifier["members"]),
+        members=members,
         architecture=_architectures(classifier),
-        views=len(bundle.get("views") or ["identity"]),
+        views=views,
         gate=wording.gate_name(gate["active"]),
         threshold=wording.per_hundred(float(active["threshold"])),
         certified=bool(gate.get("risk_controlled")),
         segmenter=bool(bundle.get("segmenter")),
-        outputs=tuple(
-            wording.CLASS_NAMES[code]
-            for code in wording.CLASS_NAMES
-            if code in classifier["outputs"]
-        ),
-        test_images=test.get("n_images"),
-        test_lesions=test.get("n_lesions"),
+        outputs=answers,
+        measured=model_origin.measured(bundle),
+        prevalence=model_origin.prevalence(test),
         bound=model_parts.bound(bundle),
-        metrics=model_figures.of_test(test, float(active["threshold"])),
-        outlines=model_figures.outlines(metrics.get("segmentation") or {}),
-        data=tuple(
-            DataSource(
-                model_figures.collection_name(str(source["name"])),
-                str(source.get("licence", "")),
-                source.get("images"),
-                source.get("lesions"),
-            )
-            for source in (bundle.get("training") or {}).get("data") or ()
-        ),
+        metrics=model_figures.of_test(test, float(active["threshold"]), len(answers)),
+        data=model_origin.sources(bundle),
+        calibration=model_parts.calibration(test, len(answers)),
         charts=model_charts.charts(test),
         gate_table=model_charts.gate(test),
-        confusion=model_charts.confusion(
-            test, {code: name for code, (name, _about) in wording.CLASS_NAMES.items()}
-        ),
-        added=model_parts.added(test),
+        gate_shares=model_charts.gate_shares(test),
+        confusion=model_charts.confusion(test, model_outputs.names(classifier)),
+        added=model_parts.added(test, members=members, views=views),
         refusals=model_parts.refusals(metrics),
+        outline=model_parts.outline(metrics.get("segmentation") or {}),
         groups=model_limits.groups(test),
         worse_photos=model_limits.worse_photos(metrics),
         leak=model_limits.leak(metrics),

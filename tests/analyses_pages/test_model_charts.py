@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import translation
 from pytest_django import Settings
 
-from analyses import model_charts, model_figures, model_limits, model_parts
+from analyses import model_charts, model_limits, model_parts
 from analyses.model_page import model_page
 from tests.analyses_pages.conftest import Open
 from tests.analyses_pages.test_other_pages import BUNDLE
@@ -68,6 +68,7 @@ def test_a_curve_is_drawn_upwards_and_told_in_figures(bundle: Path) -> None:
 def test_a_bundle_without_curves_has_no_pictures() -> None:
     assert model_charts.charts({}) == ()
     assert model_charts.gate({}) is None
+    assert model_charts.gate_shares({"gate": TEST["gate"]}) is None
     assert model_charts.confusion({"confusion": [[1]], "classes": {}}, {}) is None
 
 
@@ -154,7 +155,7 @@ def test_the_gate_is_told_at_the_threshold_that_is_active(
     assert shares == ["0.770"]
 
 
-def test_the_intervals_of_the_gate_stand_in_its_table() -> None:
+def test_the_shares_of_the_gate_stand_beside_what_it_decides_with_intervals() -> None:
     row = TEST["gate"][0] | {
         "selective_sensitivity": 0.846,
         "selective_specificity": None,
@@ -162,11 +163,11 @@ def test_the_intervals_of_the_gate_stand_in_its_table() -> None:
     }
 
     with translation.override("en"):
-        found = model_charts.gate({"gate": [row]})
+        found = model_charts.gate_shares({"gate": [row]})
 
     assert found is not None
-    assert found.rows[0][1] == "0.420 (0.320 to 0.520)"
-    assert found.rows[0][-2:] == ("0.846 (0.540 to 0.980)", "–")
+    told = tuple(" ".join(cell.split()) for cell in found.rows[0])
+    assert told == ("0.990", "0.420 (0.320 to 0.520)", "0.846 (0.540 to 0.980)", "–")
 
 
 def test_net_benefit_is_drawn_from_nothing_up_to_the_best() -> None:
@@ -190,9 +191,28 @@ def test_net_benefit_is_drawn_from_nothing_up_to_the_best() -> None:
 def test_a_figure_is_rounded_not_cut_off() -> None:
     with translation.override("en"):
         assert model_charts.figure(0.02466) == "0.025"
-        assert model_charts.figure({"value": -0.0004, "ci": [-0.0017, 0.0029]}, signed=True) == (
-            "0.000 (-0.002 to +0.003)"
-        )
+        signed = model_charts.figure({"value": -0.0004, "ci": [-0.0017, 0.0029]}, signed=True)
+
+    assert " ".join(signed.split()) == "0.000 (-0.002 to +0.003)"
+
+
+def test_a_narrow_column_breaks_before_an_interval_and_not_within_it() -> None:
+    for language in ("en", "es", "ca"):
+        with translation.override(language):
+            told = model_charts.figure({"value": 0.9, "ci": [0.8, 1.0]})
+
+        assert told.count(" ") == 1
+        assert told.split(" ")[1].startswith("(")
+
+
+def test_thresholds_stand_in_order() -> None:
+    row = TEST["gate"][0]
+    rows = [row | {"threshold": threshold} for threshold in (0.99, 0.7, 0.9875)]
+
+    found = model_charts.gate({"gate": rows})
+
+    assert found is not None
+    assert [one[0] for one in found.rows] == ["0.990", "0.9875", "0.700"]
 
 
 @pytest.mark.parametrize(
@@ -201,7 +221,7 @@ def test_a_figure_is_rounded_not_cut_off() -> None:
 )
 def test_a_certified_rule_says_of_whom_it_is(seen: dict[str, Any], words: str) -> None:
     rule = {"threshold": 0.9815, "alpha": 0.01, "delta": 0.05, "coverage": 0.5}
-    bundle = {"gate": {"risk_controlled": rule}, "metrics": {"out_of_fold": seen}}
+    bundle = BUNDLE | {"gate": {"risk_controlled": rule}, "metrics": {"out_of_fold": seen}}
 
     with translation.override("en"):
         said = model_parts.bound(bundle)
@@ -237,9 +257,10 @@ def test_real_photos_that_no_check_lets_through_are_counted_together() -> None:
 
 
 def test_a_bundle_that_was_not_measured_so_has_no_such_tables() -> None:
-    assert model_parts.added({}) is None
+    assert model_parts.added({}, members=5, views=9) is None
+    assert model_parts.calibration({"calibration": {"after": {"bins": []}}}, 7) is None
     assert model_parts.refusals({}) is None
-    assert model_figures.outlines({}) == ()
+    assert model_parts.outline({}) is None
     assert model_limits.groups({}) is None
     assert model_limits.worse_photos({}) is None
     assert model_limits.leak({}) is None

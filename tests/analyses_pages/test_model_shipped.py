@@ -27,6 +27,11 @@ def told(found: dict[str, Any] | float, places: int = 3) -> str:
     return f"{value:.{places}f}"
 
 
+def between(found: dict[str, Any], key: str = "value") -> str:
+    low, high = found["ci"]
+    return f"{found[key]:.3f} ({low:.3f} to {high:.3f})"
+
+
 def test_every_section_of_the_shipped_bundle_stands_on_its_page(
     see: Open, settings: Settings
 ) -> None:
@@ -43,6 +48,7 @@ def test_every_section_of_the_shipped_bundle_stands_on_its_page(
         "Which classes it mistakes for which",
         "What several networks and views add",
         "What it refuses to judge",
+        "Whether its probabilities can be taken at their word",
         "For whom it is better or worse",
         "How much a careless test would flatter",
         "How well it finds the outline",
@@ -53,9 +59,11 @@ def test_every_section_of_the_shipped_bundle_stands_on_its_page(
     assert list(metrics["segmentation"]) == ["ham10000", "isic2018_task1"]
     names = ("HAM10000", "ISIC 2018, task 1")
     for name, figures in zip(names, metrics["segmentation"].values(), strict=True):
-        assert f"{name}: {figures['n_images']:,} photos" in page.text
-        assert f"1 is a perfect match. {told(figures['dice']['mean'])}" in page.text
-        assert f"the same match. {told(figures['iou']['mean'])}" in page.text
+        for words, key in (("Dice overlap", "dice"), ("intersection over union", "iou")):
+            one = figures[key]
+            spread = f"{told(one['median'])} {told(one['p5'])}"
+            row = f"{name}: {words} {figures['n_images']:,} {between(one, 'mean')} {spread}"
+            assert row in page.text
     assert "drawn: a checkerboard 100.0" in page.text
     passed = metrics["ood"]["test_photos_passed"]
     assert f"learned from {100 * (1 - passed):.1f}" in page.text
@@ -94,3 +102,65 @@ def test_a_figure_of_the_shipped_bundle_is_found_under_its_own_key(title: str, p
 
     assert page is not None
     assert [metric.value for metric in page.metrics if str(metric.title) == title] == [told(found)]
+
+
+def test_the_shipped_bundle_says_how_often_its_test_was_read(see: Open, settings: Settings) -> None:
+    settings.BUNDLE_DIR = STARTER
+
+    text = see(reverse("analyses:model")).text
+
+    assert shipped()["metrics"]["test_read_again"] is True
+    assert "Measured on 1,979 photos of 1,494 lesions. It was trained on no photo of these" in text
+    assert "The test photos were read again to measure more, never to choose" in text
+    assert "once" not in text
+    assert "about 19 in 100 show something malignant: about 11 in 100 melanoma" in text
+    assert "Austria" not in text
+
+
+def test_the_shipped_bundle_says_how_far_its_probabilities_go(
+    see: Open, settings: Settings
+) -> None:
+    settings.BUNDLE_DIR = STARTER
+
+    text = see(reverse("analyses:model")).text
+
+    calibration = shipped()["metrics"]["test"]["calibration"]
+    names = ("ece", "brier", "nll", "nll_seven_classes")
+    for when, words in (
+        ("before", "Before temperature scaling"),
+        ("after", f"After, with a temperature of {calibration['temperature']:.3f}"),
+    ):
+        row = " ".join(between(calibration[when][name]) for name in names)
+        assert f"{words} {row}" in text
+    assert "Negative log-likelihood, of all 7 classes" in text
+
+
+def test_the_shipped_gate_counts_the_deferred_both_ways(see: Open, settings: Settings) -> None:
+    settings.BUNDLE_DIR = STARTER
+
+    text = see(reverse("analyses:model")).text
+
+    row = shipped()["metrics"]["test"]["gate"][3]
+    names = (
+        *("coverage", "selective_sensitivity", "selective_specificity"),
+        *("sensitivity_deferred_missed", "sensitivity_deferred_referred"),
+    )
+    shares = (between({"value": row[name], "ci": row["ci"][name]}) for name in names)
+    assert f"{row['threshold']:.3f} {' '.join(shares)}" in text
+
+
+def test_the_shipped_bundle_tells_both_aucs_of_worse_photos(see: Open, settings: Settings) -> None:
+    settings.BUNDLE_DIR = STARTER
+
+    text = see(reverse("analyses:model")).text
+
+    tasks = shipped()["metrics"]["robustness"]["tasks"]
+    dark = [
+        between(row["auc"])
+        for task in ("malignant", "melanoma")
+        for row in tasks[task]
+        if row["photos"] == "30% darker"
+    ]
+    assert len(dark) == 2
+    assert f"darker by three tenths {dark[0]} -0." in text
+    assert f") {dark[1]} -0." in text

@@ -64,7 +64,7 @@ def test_the_model_page_says_when_not_to_use_it_and_on_whose_skin(see: Open, bun
 
     assert page.all("h2")[0].text == "When not to use it"
     assert "brown and black skin" in page.text
-    assert "no threshold could be certified" in page.text
+    assert "no threshold is certified" in page.text
 
 
 def test_figures_without_words_or_numbers_are_left_out(bundle: Path) -> None:
