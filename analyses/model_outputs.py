@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.utils.translation import gettext_lazy as _
 
 from analyses.wording import CLASS_NAMES
-from inference_worker.calibration import columns_of
-from inference_worker.verdict import MALIGNANT_CLASSES
+from inference_worker.verdict import MALIGNANT_CLASSES, columns_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -26,12 +26,12 @@ from pytorch_grad_cam import GradCAM
 from torch import nn
 
 from inference_worker import gradcam, preprocessing
-from inference_worker.calibration import columns_of, read_class_map, temper
+from inference_worker.calibration import read_class_map, temper
 from inference_worker.ensemble import activate
 from inference_worker.gate import Rule
 from inference_worker.segmentation import canvas_of, find_lesion
 from inference_worker.tensors import to_tensor
-from inference_worker.verdict import ImageType
+from inference_worker.verdict import ImageType, columns_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -73,11 +73,6 @@ class ClassMap:
         )
 
 
-def columns_of(outputs: Sequence[str], activation: str) -> tuple[str, ...]:
-    """Return the names of the distribution's columns; a sigmoid output has its complement first."""
-    return (f"not {outputs[0]}", outputs[0]) if activation == "sigmoid" else tuple(outputs)
-
-
 def read_class_map(class_map: Mapping[str, Sequence[str]], columns: Sequence[str]) -> ClassMap:
     """Resolve a bundle's `class_map`: product class or aggregate → model outputs summed.
 

@@ -31,7 +31,7 @@ from inference_worker import (
     views,
 )
 from inference_worker.bundle import verify_and_open
-from inference_worker.calibration import columns_of, read_class_map
+from inference_worker.calibration import read_class_map
 from inference_worker.drafts import Draft, Photo
 from inference_worker.engine_options import AUTO, Options, threads
 from inference_worker.errors import NonFiniteError, WrongOutputError
@@ -43,7 +43,7 @@ from inference_worker.segmentation import canvas_of, find_lesion
 from inference_worker.sparing import Cleaning
 from inference_worker.stages import Stages
 from inference_worker.tensors import to_tensor
-from inference_worker.verdict import BundleRef, ImageType, Quality, Rejection, Stage
+from inference_worker.verdict import BundleRef, ImageType, Quality, Rejection, Stage, columns_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -60,7 +60,13 @@ logger = logging.getLogger(__name__)
 
 
 class Pipeline:
-    """One bundle, ready to judge photos. It keeps nothing of a photo; for one thread at a time."""
+    """One bundle, ready to judge photos; for one thread at a time.
+
+    Of a photo that it has judged it holds neither pixels nor views nor what the networks said of
+    them. Memory that it has worked in is not wiped, such as that of the maps between the layers,
+    which a compiled network or a graph keeps for its next pass: a copy of the process's memory, or
+    of the GPU's, may show traces of the last photos.
+    """
 
     def __init__(self, bundle: Bundle | Verified, ready: Engines | None = None) -> None:
         """Check that this version knows all that `bundle` asks for; raise its `ValueError`s.
@@ -71,6 +77,7 @@ class Pipeline:
         self.ref = BundleRef(manifest.name, manifest.version, bundle.sha256)
         self._bundle = bundle
         self._device = bundle.device
+        self._is_warm = False
         self._engines = ready or engines.plain(bundle.networks())
         self._steps = [(step.step, step.params) for step in manifest.preprocessing]
         preprocessing.parse_steps(self._steps)
@@ -106,13 +113,19 @@ class Pipeline:
         )
 
     def warm(self) -> None:
-        """Prepare the engines, then judge a gray square: what is first is slow in many places."""
+        """Prepare the engines, then judge a gray square: what is first is slow in many places.
+
+        Once is enough: when it has succeeded, this does nothing. Raises what `run` raises.
+        """
+        if self._is_warm:
+            return
         if self._engines.prepare is not None:
             self._engines.prepare()
         gray = np.full((256, 256, 3), 128, np.uint8)
         self.run(gray, ImageType.CLINICAL, always_classify=True)
         # A clinical photo goes by the check of the distribution, which asks for one view.
         self._engines.first.forward(self._read(gray)[None])
+        self._is_warm = True
 
     @property
     def asks(self) -> str:

@@ -11,12 +11,17 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 CLASSES: Final = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
 """The seven diagnostic classes (`dx`) of HAM10000, in alphabetical order."""
 
 MALIGNANT_CLASSES: Final = ("mel", "bcc", "akiec")
+
+
+def columns_of(outputs: Sequence[str], activation: str) -> tuple[str, ...]:
+    """Return the names of the distribution's columns; a sigmoid output has its complement first."""
+    return (f"not {outputs[0]}", outputs[0]) if activation == "sigmoid" else tuple(outputs)
 
 
 class Category(StrEnum):

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from inference_worker.calibration import ClassMap, columns_of, read_class_map
-from inference_worker.verdict import CLASSES, MALIGNANT_CLASSES
+from inference_worker.calibration import ClassMap, read_class_map
+from inference_worker.verdict import CLASSES, MALIGNANT_CLASSES, columns_of
 from training.readers import DataError
 
 if TYPE_CHECKING:

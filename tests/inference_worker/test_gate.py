@@ -10,12 +10,11 @@ import pytest
 from inference_worker.calibration import (
     InvalidClassMapError,
     Opinion,
-    columns_of,
     read_class_map,
     temper,
 )
 from inference_worker.gate import Rule, confidence
-from inference_worker.verdict import CLASSES, Category, ImageType
+from inference_worker.verdict import CLASSES, Category, ImageType, columns_of
 
 SEVEN = {name: [name] for name in CLASSES}
 
