@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 import uuid
-from concurrent.futures import Future, wait
+from concurrent.futures import wait
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -19,10 +19,12 @@ from django.db import close_old_connections
 from analyses import lifecycle, worker
 from analyses.images import ImageUnavailableError
 from analyses.models import FailureCode
+from inference_worker.loading import Loader
 from inference_worker.verdict import ImageType
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from concurrent.futures import Future
 
     from inference_worker.drafts import Photo
     from inference_worker.pipeline import Pipeline
@@ -30,17 +32,25 @@ if TYPE_CHECKING:
 
 # A database that restarts is waited for before minutes of work are thrown away.
 RECORD_AFTER: Final = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)  # s before each try
-OUT_OF_MEMORY_MARKS: Final = ("out of memory", "can't allocate memory")
+# The last is that of a GPU's libraries.
+OUT_OF_MEMORY_MARKS: Final = ("out of memory", "can't allocate memory", "alloc_failed")
+# What PyTorch raises of a device's own errors; of its libraries', a RuntimeError that begins so.
+DEVICE_ERROR: Final = "AcceleratorError"
+DEVICE_ERROR_MARKS: Final = ("cuda error", "cudnn error")
 # Of the soft time limit: how much waiting for the model may take off a photo's own time.
 WAITING_SHARE: Final = 0.1
 # A signal that comes just as a wait begins does not end it: it is seen when that ends by itself.
 LOOK_UP: Final = 1.0  # s
 logger = logging.getLogger(__name__)
-_rehearsals: list[threading.Thread] = []
+_leases: list[threading.Thread] = []
 
 
 class ModelNotLoadedError(Exception):
     """There is no memory for the model now: photos wait, for another worker or a better time."""
+
+
+class DeviceLostError(Exception):
+    """The GPU's context is dead: in this process nothing runs on it any more."""
 
 
 @signals.worker_process_init.connect
@@ -51,19 +61,7 @@ def warm_up(**_: object) -> None:
     comes before its end waits for it: a pipeline is for one thread at a time.
     """
     if worker.analyses_photos():
-        _rehearsals.append(threading.Thread(target=_rehearse, name="warm-up", daemon=True))
-        _rehearsals[-1].start()
-
-
-def _rehearse() -> None:
-    """Load the bundle and run it once; then say so for as long as this process lives."""
-    try:
-        _pipeline().warm()
-    except Exception:  # whatever it is, each analysis ends in its name
-        logger.exception("the model bundle cannot be used")
-        return
-    logger.info("the model bundle is ready")
-    threading.Thread(target=worker.show_model, name="model-lease", daemon=True).start()
+        _loader.begin(awaited=False)
 
 
 @shared_task(
@@ -81,6 +79,7 @@ def analyse(analysis_id: str) -> None:
     where that takes long: the message goes back to the queue and is taken again with all of the
     time before it. Raises `ModelNotLoadedError`; the message is used up then, and `reconcile` sends
     another for the photo that waits still.
+    Where the GPU is lost, this process ends: its worker frees what it held, as of a killed one.
     """
     model = _loaded_model()
     first = lifecycle.claim(uuid.UUID(analysis_id), worker=worker.identity())
@@ -100,6 +99,10 @@ def analyse(analysis_id: str) -> None:
         )
         for claim in group:  # on those that have ended this does nothing
             _give_up(claim, FailureCode.TIME_LIMIT, outages)
+        _give_up_the_rest(first, FailureCode.TIME_LIMIT, outages)
+    except DeviceLostError:
+        logger.exception("the GPU is lost, and this process with it")
+        worker.end_child()
     if outages:
         raise outages[0]  # `analyses.worker` frees what could not be written, to be tried again
 
@@ -114,6 +117,17 @@ def failure_code(error: BaseException) -> str:
         return FailureCode.OUT_OF_MEMORY
     code = getattr(error, "code", None)
     return code if isinstance(code, str) and code else FailureCode.MODEL_ERROR
+
+
+def is_device_lost(error: BaseException) -> bool:
+    """Tell whether `error` is one of the device, after which only a new process can use it."""
+    if failure_code(error) == FailureCode.OUT_OF_MEMORY:
+        return False  # the device is well
+    if any(kind.__name__ == DEVICE_ERROR for kind in type(error).__mro__) or (
+        isinstance(error, RuntimeError) and str(error).lower().startswith(DEVICE_ERROR_MARKS)
+    ):
+        return True
+    return error.__cause__ is not None and is_device_lost(error.__cause__)
 
 
 def _work(group: list[lifecycle.Claim], pipeline: Pipeline, outages: list[Exception]) -> None:
@@ -135,19 +149,22 @@ def _work(group: list[lifecycle.Claim], pipeline: Pipeline, outages: list[Except
 
 @contextmanager
 def _ending(claim: lifecycle.Claim, outages: list[Exception]) -> Iterator[None]:
-    """Where the work on `claim` fails, end it by name, or alone again; only the time limit passes.
+    """Where the work on `claim` fails, end it by name, or alone again.
 
+    Only what ends the work on all passes: the time limit, and `DeviceLostError`.
     A database that is away goes to `outages`: the photos beside this one may still be written.
     """
     try:
         yield
     except lifecycle.ClaimLostError:
         logger.warning("analysis %s was taken over: nothing written", claim.analysis_id)
-    except SoftTimeLimitExceeded:
+    except (SoftTimeLimitExceeded, DeviceLostError):
         raise
     except worker.DATABASE_AWAY as error:
         _note_outage(claim, error, outages)
     except Exception as error:
+        if is_device_lost(error):
+            raise DeviceLostError from error
         logger.exception("analysis %s failed", claim.analysis_id)
         _give_up(claim, failure_code(error), outages)
 
@@ -157,6 +174,14 @@ def _give_up(claim: lifecycle.Claim, code: str, outages: list[Exception]) -> Non
         lifecycle.give_up(claim, code)
     except worker.DATABASE_AWAY as error:
         _note_outage(claim, error, outages)
+
+
+def _give_up_the_rest(first: lifecycle.Claim, code: str, outages: list[Exception]) -> None:
+    """Give up what was taken along with `first` a moment before the task could note it."""
+    try:
+        lifecycle.give_up_lost(worker=worker.identity(), code=code)
+    except worker.DATABASE_AWAY as error:
+        _note_outage(first, error, outages)
 
 
 def _note_outage(claim: lifecycle.Claim, error: Exception, outages: list[Exception]) -> None:
@@ -179,7 +204,9 @@ def _ask_together(pipeline: Pipeline, photos: list[Photo]) -> None:
         pipeline.ask_together(photos)
     except SoftTimeLimitExceeded:
         raise
-    except Exception:  # whosever photo it is: asked one by one, only that one fails
+    except Exception as error:  # whosever photo it is: asked one by one, only that one fails
+        if is_device_lost(error):
+            raise DeviceLostError from error
         logger.exception("%d photos were not judged together; each is by itself", len(photos))
 
 
@@ -187,22 +214,19 @@ def _loaded_model() -> Future[Pipeline]:
     """Return the pipeline, or what makes the bundle unusable, as soon as one of them is known.
 
     A thread loads it and the task waits: so the time limit ends the waiting and not the loading,
-    and no library on the way takes the limit for an error of its own.
+    and no library on the way takes the limit for an error of its own. The tasks that come after it
+    wait for the same load; the first to see its end is told of a failure, and the next tries again.
     Raises `Reject`, `ModelNotLoadedError`.
     """
     started = time.monotonic()
     try:
-        while _rehearsals:
-            _rehearsals[-1].join(LOOK_UP)
-            if not _rehearsals[-1].is_alive():
-                _rehearsals.pop()
-        model: Future[Pipeline] = Future()
-        threading.Thread(target=_load_into, args=(model,), name="load", daemon=True).start()
-        while not wait([model], timeout=LOOK_UP).done:
+        load = _loader.begin(awaited=True)
+        while not wait([load.outcome], timeout=LOOK_UP).done:
             pass
     except SoftTimeLimitExceeded as limit:
         raise Reject("the model is not loaded yet", requeue=True) from limit
-    error = model.exception()
+    _loader.tell()
+    error = load.outcome.exception()
     if error is None:
         # It is there for the next task at once: the message cannot go round for ever.
         if time.monotonic() - started > WAITING_SHARE * settings.ANALYSIS_SOFT_TIME_LIMIT:
@@ -210,14 +234,25 @@ def _loaded_model() -> Future[Pipeline]:
     elif failure_code(error) == FailureCode.OUT_OF_MEMORY:
         # Not as it is: for a MemoryError Celery ends the whole worker.
         raise ModelNotLoadedError(str(error)) from None
-    return model
+    return load.outcome
 
 
-def _load_into(model: Future[Pipeline]) -> None:
-    try:
-        model.set_result(_pipeline())
-    except BaseException as error:  # noqa: BLE001 - for whoever waits, whatever it is
-        model.set_exception(error)
+def _warm_pipeline() -> Pipeline:
+    """Load the bundle and run it once; then say so for as long as this process lives."""
+    pipeline = _pipeline()
+    pipeline.warm()
+    if worker.analyses_photos() and not _leases:
+        logger.info("the model bundle is ready")
+        lease = threading.Thread(target=worker.show_model, name="model-lease", daemon=True)
+        lease.start()
+        _leases.append(lease)
+    return pipeline
+
+
+def _leave_lost_device(error: BaseException) -> None:
+    if is_device_lost(error):
+        logger.error("the GPU is lost, and this process with it", exc_info=error)
+        worker.end_child()
 
 
 def _pipeline() -> Pipeline:
@@ -225,6 +260,9 @@ def _pipeline() -> Pipeline:
     from inference_worker import pipeline
 
     return pipeline.current(settings.BUNDLE_DIR, settings.INFERENCE_OPTIONS)
+
+
+_loader = Loader(_warm_pipeline, _leave_lost_device)
 
 
 def _record(claim: lifecycle.Claim, verdict: Verdict) -> bool:

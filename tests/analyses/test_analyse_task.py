@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
 from django.db import OperationalError, connection
 from PIL import Image
+from pytest_django.fixtures import Settings
 
 import inference_worker
 from analyses import lifecycle, queue, worker
@@ -26,9 +30,12 @@ pytestmark = [
 
 
 @pytest.fixture
-def scripted_model(monkeypatch: pytest.MonkeyPatch) -> None:
+def scripted_model(monkeypatch: pytest.MonkeyPatch) -> scripted.Pipeline:
     """Put the scripted model in the pipeline's place."""
-    monkeypatch.setattr(inference_worker, "pipeline", scripted.module(), raising=False)
+    module: ModuleType = scripted.module()
+    monkeypatch.setattr(inference_worker, "pipeline", module, raising=False)
+    pipeline: scripted.Pipeline = module.current(Path(), None)
+    return pipeline
 
 
 def submitted(value: int) -> Analysis:
@@ -201,3 +208,111 @@ def test_a_stage_that_cannot_be_shown_costs_no_result() -> None:
     with connection.execute_wrapper(fails(99, 'SET "stage" =')):
         done = ended(analysis)
     assert (done.status, done.attempts) == (Status.COMPLETED, 1)
+
+
+class _Ended(BaseException):
+    """In the place of the end of this process."""
+
+
+@pytest.mark.usefixtures("named_worker")
+class TestALostGpu:
+    @pytest.fixture(autouse=True)
+    def _outlive(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Do not end the process, and begin each test with a GPU that works."""
+
+        def end() -> NoReturn:
+            raise _Ended
+
+        monkeypatch.setattr(worker, "end_child", end)
+        monkeypatch.setattr(scripted._Device, "lost", False)
+
+    def lose(self, analysis: Analysis) -> None:
+        """Analyse it and lose the GPU; then do as the worker does that sees its child die."""
+        with pytest.raises(_Ended):
+            tasks.analyse(str(analysis.id))
+        scripted._Device.lost = False  # the next child's
+        lifecycle.release_lost(worker="w1")
+
+    def test_in_company_it_counts_against_nobody(self, settings: Settings) -> None:
+        settings.ANALYSES_AT_ONCE = 3
+        first, *_others = [submitted(value) for value in (100, Behaviour.LOSE_THE_DEVICE, 100)]
+        self.lose(first)
+        rows = Analysis.objects.values_list("status", "attempts", "uncounted_attempts")
+        assert list(rows) == [(Status.QUEUED, 1, 1)] * 3
+
+    def test_what_had_ended_before_it_stays(
+        self,
+        settings: Settings,
+        scripted_model: scripted.Pipeline,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        settings.ANALYSES_AT_ONCE = 2
+        monkeypatch.setattr(scripted_model, "ask_together", lambda _photos: None)
+        first, second = submitted(Behaviour.FINISH), submitted(Behaviour.LOSE_THE_DEVICE)
+        self.lose(first)
+        first.refresh_from_db()
+        second.refresh_from_db()
+        assert (first.status, second.status) == (Status.COMPLETED, Status.QUEUED)
+
+    def test_a_photo_that_loses_it_each_time_alone_is_put_away(self) -> None:
+        analysis = submitted(Behaviour.LOSE_THE_DEVICE)
+        for _ in range(3):
+            self.lose(analysis)
+        analysis.refresh_from_db()
+        assert (analysis.status, analysis.attempts) == (Status.FAILED, 3)
+        assert analysis.error_code == FailureCode.TOO_MANY_ATTEMPTS
+
+
+class _AcceleratorLikeError(scripted.AcceleratorError):
+    pass
+
+
+def caused_by(cause: Exception) -> Exception:
+    error = ValueError("the weights do not fit")
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "lost"),
+    [
+        (scripted.AcceleratorError("CUDA error: device-side assert triggered"), True),
+        (_AcceleratorLikeError("odd"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling cublas"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"), True),
+        (caused_by(scripted.AcceleratorError("CUDA error: unknown error")), True),
+        (scripted.AcceleratorError("CUDA error: out of memory"), False),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), False),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"), False),
+        (MemoryError(), False),
+        (ValueError("CUDA error: as somebody else writes it"), False),
+        (caused_by(ValueError("odd")), False),
+    ],
+)
+def test_an_error_of_the_gpu_itself_is_told_from_all_others(error: Exception, lost: bool) -> None:
+    assert tasks.is_device_lost(error) is lost
+
+
+def test_torch_still_names_its_errors_so() -> None:
+    import torch
+
+    assert torch.AcceleratorError.__name__ == tasks.DEVICE_ERROR
+    assert tasks.is_device_lost(torch.AcceleratorError("CUDA error: unknown error"))
+    assert not tasks.is_device_lost(torch.OutOfMemoryError("CUDA out of memory."))
+
+
+def test_the_time_limit_frees_what_was_taken_along_before_the_task_knew_of_it(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, named_worker: None
+) -> None:
+    settings.ANALYSES_AT_ONCE = 2
+    first, beside = submitted(Behaviour.FINISH), submitted(Behaviour.FINISH)
+    claim_company = lifecycle.claim_company
+
+    def run_out_of_time(*args: Any, **kwargs: Any) -> NoReturn:
+        assert len(claim_company(*args, **kwargs)) == 1
+        raise SoftTimeLimitExceeded
+
+    monkeypatch.setattr(lifecycle, "claim_company", run_out_of_time)
+    tasks.analyse(str(first.id))
+    states = Analysis.objects.values_list("id", "status", "uncounted_attempts")
+    assert set(states) == {(first.id, Status.QUEUED, 1), (beside.id, Status.QUEUED, 1)}

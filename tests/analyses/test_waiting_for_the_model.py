@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from typing import Any
 
@@ -14,13 +14,17 @@ from celery.exceptions import Reject, SoftTimeLimitExceeded
 from PIL import Image
 from pytest_django.fixtures import Settings
 
-from analyses import queue, reconcile
+from analyses import leases, queue, reconcile, worker
+from analyses.leases import Queue
 from analyses.models import Analysis, Status
+from inference_worker import loading as loading_module
 from inference_worker import tasks
 from inference_worker.bundle import WeightsError
+from inference_worker.loading import Loader
 from tests import images
 from tests.factories import make_analysis, make_upload
 from tests.faults import scripted
+from tests.faults.processes import wait_until
 from tests.faults.scripted import Behaviour
 
 pytestmark = [
@@ -35,19 +39,25 @@ class Loading:
     def __init__(self) -> None:
         self.begun, self.let_go = threading.Event(), threading.Event()
         self.error: BaseException | None = None
+        self.times = 0
+        self.pipeline = scripted.Pipeline()
 
     def __call__(self) -> scripted.Pipeline:
+        self.times += 1
         self.begun.set()
         self.let_go.wait()
         if self.error is not None:
             raise self.error
-        return scripted.Pipeline()
+        return self.pipeline
 
 
 @pytest.fixture
 def loading(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loading]:
     made = Loading()
     monkeypatch.setattr(tasks, "_pipeline", made)
+    # What one test has not waited for, no other one is to be told of.
+    loader = Loader(tasks._warm_pipeline, tasks._leave_lost_device)
+    monkeypatch.setattr(tasks, "_loader", loader)
     yield made
     made.let_go.set()
 
@@ -62,7 +72,7 @@ def soft_limit(loading: Loading) -> Iterator[threading.Thread]:
     def send() -> None:
         # A moment later it waits, and does not only set about to: a signal may come between two
         # lines of a library as well, and leave its lock behind.
-        if loading.begun.wait(timeout=60) and not over.wait(0.2):
+        if loading.begun.wait(timeout=60) and not over.wait(1):
             signal.pthread_kill(main, signal.SIGUSR1)
 
     over, main = threading.Event(), threading.get_ident()
@@ -118,6 +128,133 @@ def test_out_of_time_while_it_loads_the_message_goes_back_and_the_photo_waits(
     assert state(analysis) == (Status.COMPLETED, 1, "")
 
 
+def limited(wait_for: Loading, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run out of time while `wait_for` loads, without a signal."""
+
+    def run_out(*_: Any, **__: Any) -> Any:
+        wait_for.begun.wait()
+        raise SoftTimeLimitExceeded
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tasks, "wait", run_out)
+        with pytest.raises(Reject):
+            tasks.analyse(str(Analysis.objects.earliest("created_at").id))
+
+
+def test_all_tasks_wait_for_one_load_and_one_is_told_its_failure_by_name(
+    loading: Loading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with a conversion that hangs for longer than the time limit and then gives up."""
+    analyses = [submitted(), submitted()]
+    for _ in range(3):
+        limited(loading, monkeypatch)
+    loading.error = WeightsError("the disk hangs")
+    loading.let_go.set()
+    tasks.analyse(str(analyses[0].id))
+    assert loading.times == 1
+    assert state(analyses[0]) == (Status.FAILED, 1, WeightsError.code)
+    loading.error = None
+    tasks.analyse(str(analyses[1].id))
+    assert loading.times == 2
+    assert state(analyses[1]) == (Status.COMPLETED, 1, "")
+
+
+def test_a_task_waits_for_the_load_that_the_worker_began(
+    loading: Loading, inference_child: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    analysis = submitted()
+    tasks.warm_up()
+    limited(loading, monkeypatch)
+    loading.let_go.set()
+    tasks.analyse(str(analysis.id))
+    assert loading.times == 1
+    assert state(analysis) == (Status.COMPLETED, 1, "")
+
+
+@pytest.fixture
+def inference_child(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Be the child of a worker that analyses photos, and show the model's lease only once."""
+    monkeypatch.setenv(worker.QUEUES_VARIABLE, Queue.INFERENCE)
+    monkeypatch.setattr(worker, "show_model", leases.renew_model)
+    monkeypatch.setattr(tasks, "_leases", [])
+
+
+def has_shown_model() -> bool:
+    for thread in tasks._leases:
+        thread.join()
+    return leases.has_model()
+
+
+@pytest.mark.usefixtures("inference_child")
+class TestTheModelsLease:
+    def test_what_failed_at_the_start_is_shown_when_a_task_has_loaded_it(
+        self, loading: Loading
+    ) -> None:
+        loading.error = OSError("a disk that is away for a moment")
+        loading.let_go.set()
+        tasks.warm_up()
+        loading.begun.wait()
+        assert not has_shown_model()
+        loading.error = None
+        tasks.analyse(str(submitted().id))
+        assert has_shown_model()
+        tasks.analyse(str(submitted().id))
+        assert len(tasks._leases) == 1
+
+    def test_what_failed_at_the_start_is_tried_again_when_nobody_asks(
+        self, loading: Loading, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(loading_module, "TRY_AGAIN", 0.05)
+        loading.error = OSError("a disk that is away for a moment")
+        loading.let_go.set()
+        tasks.warm_up()
+        wait_until(lambda: loading.times >= 2, within=20)
+        assert not has_shown_model()
+        loading.error = None
+        wait_until(has_shown_model, within=20)
+
+    def test_a_model_that_judges_no_gray_square_is_not_shown_until_it_does(
+        self, loading: Loading, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        loading.let_go.set()
+        with monkeypatch.context() as patch:
+            patch.setattr(loading.pipeline, "warm", fail_with(WeightsError("no answer")))
+            analysis = submitted()
+            tasks.analyse(str(analysis.id))
+        assert state(analysis) == (Status.FAILED, 1, WeightsError.code)
+        assert not has_shown_model()
+        tasks.analyse(str(submitted().id))
+        assert has_shown_model()
+
+
+def test_a_process_that_is_no_workers_shows_no_model(
+    loading: Loading, inference_child: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(worker.QUEUES_VARIABLE)
+    loading.let_go.set()
+    tasks.analyse(str(submitted().id))
+    assert not has_shown_model()
+
+
+@pytest.mark.parametrize("awaited", [True, False])
+def test_a_gpu_that_is_lost_in_loading_ends_the_process(
+    loading: Loading, monkeypatch: pytest.MonkeyPatch, awaited: bool, inference_child: None
+) -> None:
+    """No other try in this process could succeed."""
+    ends: list[int] = []
+    monkeypatch.setattr(worker, "end_child", lambda: ends.append(1))
+    monkeypatch.setattr(loading_module, "TRY_AGAIN", 0.01)
+    loading.error = scripted.AcceleratorError("CUDA error: unspecified launch failure")
+    loading.let_go.set()
+    if awaited:
+        tasks.analyse(str(submitted().id))
+    else:
+        tasks.warm_up()
+        wait_until(lambda: bool(ends), within=20)
+        loading.error = None
+    assert ends
+
+
 def test_a_signal_that_no_wait_noticed_is_handled_at_the_next_look_up(
     loading: Loading, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,11 +279,12 @@ def test_after_a_long_wait_the_photo_gets_all_of_its_time(
     """What is left of the time limit could be too little."""
     settings.ANALYSIS_SOFT_TIME_LIMIT = 2
     analysis = submitted()
-    threading.Timer(0.5, loading.let_go.set).start()
+    threading.Timer(2, loading.let_go.set).start()
     with pytest.raises(Reject) as told:
         tasks.analyse(str(analysis.id))
     assert told.value.requeue
     assert state(analysis) == (Status.QUEUED, 0, "")
+    settings.ANALYSIS_SOFT_TIME_LIMIT = 270  # a busy machine is no long wait
     tasks.analyse(str(analysis.id))
     assert state(analysis) == (Status.COMPLETED, 1, "")
 
@@ -184,6 +322,13 @@ def test_a_bundle_that_cannot_be_used_ends_the_analysis_by_name(
         loading.let_go.set()
     tasks.analyse(str(analysis.id))
     assert state(analysis) == (Status.FAILED, 1, WeightsError.code)
+
+
+def fail_with(error: Exception) -> Callable[..., None]:
+    def fail(*_: object) -> None:
+        raise error
+
+    return fail
 
 
 def take_all_messages() -> None:

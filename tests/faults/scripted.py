@@ -12,6 +12,7 @@ import time
 import types
 from collections.abc import Callable, Sequence
 from enum import IntEnum
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,18 @@ class Behaviour(IntEnum):
     RUN_OUT_OF_MEMORY = 105
     RAISE = 106
     LOSE_THE_DATABASE_ONCE = 107
+    LOSE_THE_DEVICE_ONCE = 108
+    LOSE_THE_DEVICE = 109
+
+
+class AcceleratorError(RuntimeError):
+    """As torch's: known by its name, where torch must not be imported."""
+
+
+class _Device:
+    """The GPU, as this process knows it: once lost, it answers nothing any more."""
+
+    lost = False
 
 
 class Pipeline:
@@ -42,16 +55,22 @@ class Pipeline:
     def __init__(self) -> None:
         self.together: list[int] = []
 
+    def warm(self) -> None:
+        _check_the_device()
+
     def begin(
         self, pixels: np.ndarray, image_type: ImageType, on_stage: Callable[[Stage], None]
-    ) -> Callable[[], Verdict]:
+    ) -> partial[Verdict]:
         on_stage(Stage.QUALITY)
-        return lambda: self.run(pixels, image_type, on_stage)
+        return partial(self.run, pixels, image_type, on_stage)
 
-    def ask_together(self, photos: Sequence[Callable[[], Verdict]]) -> None:
+    def ask_together(self, photos: Sequence[partial[Verdict]]) -> None:
         self.together.append(len(photos))
+        if len(photos) > 1:
+            for photo in photos:
+                _use_the_device(int(photo.args[0][0, 0, 0]))
 
-    def finish(self, photo: Callable[[], Verdict]) -> Verdict:
+    def finish(self, photo: partial[Verdict]) -> Verdict:
         return photo()
 
     def run(
@@ -65,7 +84,9 @@ class Pipeline:
         from tests.factories import make_verdict
 
         on_stage(Stage.ENSEMBLE)
-        match int(pixels[0, 0, 0]):
+        behaviour = int(pixels[0, 0, 0])
+        _use_the_device(behaviour)
+        match behaviour:
             case Behaviour.KILL_THE_CHILD:
                 os.kill(os.getpid(), signal.SIGKILL)
             case Behaviour.WAIT_FOR_THE_GATE:
@@ -100,6 +121,20 @@ def _lose_the_database_once() -> None:
     if not _gate().exists():
         _gate().touch()
         raise OperationalError("the connection was lost")
+
+
+def _use_the_device(behaviour: int) -> None:
+    once = behaviour == Behaviour.LOSE_THE_DEVICE_ONCE and not _gate().exists()
+    if once:
+        _gate().touch()
+    if once or behaviour == Behaviour.LOSE_THE_DEVICE:
+        _Device.lost = True
+    _check_the_device()
+
+
+def _check_the_device() -> None:
+    if _Device.lost:
+        raise AcceleratorError("CUDA error: an illegal memory access was encountered")
 
 
 def module() -> types.ModuleType:

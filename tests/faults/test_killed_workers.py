@@ -100,7 +100,7 @@ def test_a_database_that_is_lost_while_a_photo_is_worked_on_costs_it_no_wait(
     worker = start_worker()
     analysis = submit(Behaviour.LOSE_THE_DATABASE_ONCE)
     # Nobody reconciles here.
-    done = wait_for(analysis, Status.COMPLETED, worker=worker, within=30)
+    done = wait_for(analysis, Status.COMPLETED, worker=worker, within=90)
     assert (done.attempts, done.uncounted_attempts) == (2, 1)
     assert_ended_once(analysis, image_store)
 
@@ -109,7 +109,7 @@ def test_a_model_that_loads_for_longer_than_the_limit_costs_no_attempt(
     start_worker: StartWorker, image_store: Path, tmp_path: Path
 ) -> None:
     loaded = tmp_path / "loaded"
-    worker = start_worker(ANALYSIS_TIME_LIMIT="6", DERMAI_TEST_LOADED=str(loaded))
+    worker = start_worker(ANALYSIS_TIME_LIMIT="20", DERMAI_TEST_LOADED=str(loaded))
     analysis = submit(Behaviour.FINISH)
     # The message goes back to the queue, and is taken again.
     wait_until(lambda: worker.text().count("the model is not loaded yet") >= 2, why=worker.text)

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from inference_worker import pipeline
-from inference_worker.bundle import MissingFileError
+from inference_worker.bundle import MissingFileError, verify_and_open
 from inference_worker.engine_options import Options
+from inference_worker.errors import OutOfMemoryError
 from inference_worker.openvino_engine import OpenVinoNetwork
 from tests.inference_worker import drawing, tiny
 
@@ -35,6 +36,25 @@ def test_warm_it_compiles_nothing_at_its_first_photo(
 
     monkeypatch.setattr(OpenVinoNetwork, "_compile", refuse)
     assert ready.run(photo()).classification is not None
+
+
+def test_a_warm_up_that_failed_is_made_again_and_one_that_succeeded_is_not(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = pipeline.Pipeline(verify_and_open(folder))
+    runs: list[bool] = []
+
+    def run(*_: object, always_classify: bool) -> None:
+        runs.append(always_classify)
+        if len(runs) == 1:
+            raise OutOfMemoryError
+
+    monkeypatch.setattr(made, "run", run)
+    with pytest.raises(OutOfMemoryError):
+        made.warm()
+    made.warm()
+    made.warm()
+    assert len(runs) == 2
 
 
 def test_openvino_by_name_is_the_cpu_also_beside_a_gpu(
