@@ -167,7 +167,7 @@ class Bench:
             "views": count,
             "first_s": round(first, 1),
             "ms": round(took * 1000, 2),
-            "tflops": round(work / took / 1e12, 2),
+            "tflops": round(work / took / 1e12, 6),
             "logits_off": float(off.abs().max()),
             "anchored_off": float((off - off[:1]).abs().max()),
         }

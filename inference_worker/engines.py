@@ -25,11 +25,11 @@ from inference_worker.openvino_engine import (
     OpenVinoSegmenter,
     prepare,
 )
-from inference_worker.static_shapes import StaticShapes
+from inference_worker.static_shapes import SAME, SAME_IN_BFLOAT16, StaticShapes
 from inference_worker.views import plan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor, nn
 
@@ -89,8 +89,10 @@ class Segmenter(Protocol):
 class TorchEngine:
     """A member in PyTorch, on the device of its weights; by default plain float32.
 
-    With `bfloat16`, autocast: on a GPU norms and softmax stay float32. With `channels_last`, the
-    channels of a pixel lie side by side, as a GPU's convolutions read them.
+    With `bfloat16`, autocast: convolutions and matrix products are bfloat16. On a GPU layer norms,
+    group norms and softmax stay float32; a batch norm goes by what it is given, and rounds what it
+    says to bfloat16 after a convolution. With `channels_last`, the channels of a pixel lie side by
+    side, as a GPU's convolutions read them.
     """
 
     classifier: Classifier
@@ -121,7 +123,11 @@ class Late:
     number: int
 
     def forward(self, views: Tensor) -> tuple[Tensor, Tensor]:
-        """Read the member and run it once over `views`. Raises a `BundleError`."""
+        """Read the member and run it once over `views`.
+
+        Raises a `BundleError` where its file is not there any more, or is not the one that was
+        checked at the start: no other rung's answer is taken for this one's.
+        """
         return TorchEngine(self.bundle.member(self.number)).forward(views)
 
 
@@ -221,8 +227,10 @@ class Rung:
 class Engines:
     """A bundle's networks, ready to run.
 
-    `first` is the first member for the out-of-distribution check, in float32 as is the segmenter:
-    what these two decide, no precision changes.
+    `first` is the first member for the out-of-distribution check, in float32 as is the segmenter,
+    whichever rung is the first. Near the limit of the check the last rung is asked; of the
+    segmenter nothing is asked again, so that a pixel of the lesion's edge may lie on the other side
+    of it than in the reference, by float32 in another order of summation.
     """
 
     ladder: tuple[Rung, ...]
@@ -248,8 +256,10 @@ def build(bundle: Bundle | Verified, options: Options) -> Engines:
 
     By `auto` both are bfloat16 where the machine has instructions for it. Integers come before what
     `auto` would take; where the bundle was not quantised on this machine, it is that alone.
-    Where OpenVINO is chosen by `auto` and cannot take the bundle, PyTorch runs it.
-    Raises `ConversionError` where it was asked for by name.
+    Where OpenVINO is chosen by `auto` and cannot convert or compile the bundle, which it is made to
+    do here, PyTorch runs it.
+    Raises `ConversionError` where it was asked for by name and cannot convert it; where it cannot
+    compile it, `Engines.prepare` does, or the first pass.
     """
     on_cpu = bundle.device.type == "cpu"
     lower = options.precision == "bfloat16"
@@ -264,12 +274,15 @@ def build(bundle: Bundle | Verified, options: Options) -> Engines:
         return _torch(bundle.networks(), lower=lower, on_gpu=not on_cpu)
     try:
         integers = quantised.read(bundle, options.cache) if in_integers else None
-        return _openvino(bundle, options, lower=lower, integers=integers)
+        ready = _openvino(bundle, options, lower=lower, integers=integers)
+        if options.engine == "auto" and ready.prepare is not None:
+            ready.prepare()  # later there would be nothing to fall back on
     except ConversionError as error:
         if options.engine == "openvino":
             raise
         logger.warning("%s; PyTorch runs the bundle instead", error)
         return plain(bundle.networks())
+    return ready
 
 
 def _torch(bundle: Bundle, *, lower: bool, on_gpu: bool) -> Engines:
@@ -292,7 +305,23 @@ def _torch(bundle: Bundle, *, lower: bool, on_gpu: bool) -> Engines:
         Anchored(_static(replace(one, bfloat16=True), sizes), exact)
         for one, exact in zip(plain_ones, members, strict=True)
     )
-    return Engines((Rung("torch-bfloat16", fast, BFLOAT16_BAND), reference), members[0], segmenter)
+    ladder = Rung("torch-bfloat16", fast, BFLOAT16_BAND), reference
+    side = bundle.manifest.classifier.input.size
+    seen = partial(torch.zeros, views, 3, side, side, device=bundle.device)
+    again = partial(_see_once, members, seen) if on_gpu else None
+    return Engines(ladder, members[0], segmenter, again)
+
+
+def _see_once(members: Sequence[Engine], seen: Callable[[], Tensor]) -> None:
+    """Let the reference record the pass that else only the first photo that is asked again needs.
+
+    Where memory is short for it, that photo may meet a better time.
+    """
+    try:
+        for member in members:
+            member.forward(seen())
+    except torch.OutOfMemoryError as error:
+        logger.warning("no memory now for what is asked again of a photo: %s", error)
 
 
 def _sizes(views: int) -> tuple[int, ...]:
@@ -301,8 +330,9 @@ def _sizes(views: int) -> tuple[int, ...]:
     return tuple(sorted({count * of_each for count in photos for of_each in (1, views)}))
 
 
-def _static(engine: Engine, sizes: tuple[int, ...]) -> Engine:
-    return StaticShapes(engine, sizes) if sizes else engine
+def _static(engine: TorchEngine, sizes: tuple[int, ...]) -> Engine:
+    same = SAME_IN_BFLOAT16 if engine.bfloat16 else SAME
+    return StaticShapes(engine, sizes, same) if sizes else engine
 
 
 def _gpu_multiplies_bfloat16() -> bool:
@@ -344,6 +374,9 @@ def _openvino(
         last = exact
         wanted = [(one, views) for one in networks] + [(networks[0], 1)]
     ladder = (*fast, Rung("openvino-float32", last, FLOAT32_BAND), reference)
-    model = models.get(openvino_cache.SEGMENTER)
-    segmenter = model and OpenVinoSegmenter(OpenVinoNetwork(model, "float32", number))
-    return Engines(ladder, exact[0], segmenter, partial(prepare, wanted, described.input.size))
+    compiled = [(one, count, described.input.size) for one, count in wanted]
+    segmenter, model = None, models.get(openvino_cache.SEGMENTER)
+    if model is not None and bundle.manifest.segmenter is not None:
+        segmenter = OpenVinoSegmenter(OpenVinoNetwork(model, "float32", number))
+        compiled.append((segmenter.network, 1, bundle.manifest.segmenter.input.size))
+    return Engines(ladder, exact[0], segmenter, partial(prepare, compiled))

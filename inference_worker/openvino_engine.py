@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 import torch
 
 from inference_worker import memory, openvino_cache
+from inference_worker.errors import ConversionError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,20 +37,41 @@ class OpenVinoNetwork:
     _compiling: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Return the network's outputs, float32, for `x`, float32 n × 3 × side × side."""
+        """Return the network's outputs, float32, for `x`, float32 n × 3 × side × side.
+
+        Afterwards its request holds neither. Raises `ConversionError` where it is not compiled yet
+        and cannot be.
+        """
         request = self._request(tuple(x.shape))
-        # The outputs are the request's own memory until they are copied.
-        results = request.infer([x.contiguous().numpy()], share_inputs=True, share_outputs=True)
-        return tuple(torch.from_numpy(results[port].copy()) for port in range(len(results)))
+        own = request.get_input_tensor(0)
+        shown = openvino_cache.runtime().Tensor(x.contiguous().numpy(), shared_memory=True)
+        try:
+            # The outputs are the request's own memory until they are copied.
+            results = request.infer(shown, share_inputs=True, share_outputs=True)
+            return tuple(torch.from_numpy(results[port].copy()) for port in range(len(results)))
+        finally:
+            # A request keeps what it was given and what it said until the next photo.
+            request.set_input_tensor(0, own)
+            for said in request.output_tensors:
+                said.data.fill(0)
 
     def prepare(self, views: int, side: int) -> None:
-        """Compile it for so many `views` of `side` px, before they come."""
+        """Compile it for so many `views` of `side` px, before they come.
+
+        Raises `ConversionError`.
+        """
         self._request((views, 3, side, side))
 
     def _request(self, shape: tuple[int, ...]) -> Any:
         with self._compiling:
             if shape not in self._requests:
-                self._requests[shape] = self._compile(shape).create_infer_request()
+                try:
+                    self._requests[shape] = self._compile(shape).create_infer_request()
+                except RuntimeError as error:
+                    raise ConversionError(
+                        f"OpenVINO cannot compile a network of the bundle for {shape[0]} views of "
+                        f"{shape[-1]} px: {error}"
+                    ) from error
             return self._requests[shape]
 
     def _compile(self, shape: tuple[int, ...]) -> Any:
@@ -96,10 +118,10 @@ class OpenVinoSegmenter:
         return logits
 
 
-def prepare(wanted: Sequence[tuple[OpenVinoNetwork, int]], side: int) -> None:
-    """Compile each network for its number of views of `side` px, some at a time.
+def prepare(wanted: Sequence[tuple[OpenVinoNetwork, int, int]]) -> None:
+    """Compile each network for its number of views of its side in px, some at a time.
 
-    Compiling one keeps a single core busy.
+    Compiling one keeps a single core busy. Raises `ConversionError`.
     """
     with ThreadPoolExecutor(COMPILED_AT_ONCE) as pool:
-        list(pool.map(lambda one: one[0].prepare(one[1], side), wanted))
+        list(pool.map(lambda one: one[0].prepare(*one[1:]), wanted))

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import subprocess
 import sys
+import weakref
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from inference_worker import engines, ensemble, known_views, openvino_cache
-from inference_worker.bundle import Bundle, Verified, load, verify_and_open
+from inference_worker import engines, ensemble, known_views, openvino_cache, tasks
+from inference_worker.bundle import (
+    Bundle,
+    BundleError,
+    ChangedFileError,
+    MissingFileError,
+    Verified,
+    load,
+    verify_and_open,
+)
 from inference_worker.engine_options import Options, parse
 from inference_worker.engines import Engines, Rung
 from inference_worker.errors import ConversionError
@@ -214,6 +226,25 @@ def test_what_an_engine_returned_is_not_overwritten_by_its_next_pass(
     assert torch.equal(features, kept[1])
 
 
+@pytest.mark.parametrize("count", [1, 8])
+def test_a_compiled_network_holds_neither_what_it_was_shown_nor_what_it_said(
+    bundle: Bundle, cache: Path, count: int
+) -> None:
+    engine = ladder(bundle, "openvino-float32", cache).ladder[0].members[0]
+    shown = views(count).numpy()
+    expected = engine.forward(torch.from_numpy(shown))
+    (request,) = engine.network._requests.values()
+    told = engine.forward(torch.from_numpy(shown))
+    assert all(map(torch.equal, told, expected))
+
+    assert not np.array_equal(request.get_input_tensor(0).data, shown)
+    assert not any(said.data.any() for said in request.output_tensors)
+    holding = weakref.ref(shown)
+    del shown
+    gc.collect()
+    assert holding() is None
+
+
 @pytest.mark.parametrize("name", EVERY)
 def test_a_ladder_ends_at_the_reference_and_its_bands_narrow(
     bundle: Bundle, cache: Path, name: str
@@ -242,6 +273,50 @@ def test_a_bundle_that_openvino_cannot_take_runs_on_pytorch_unless_it_was_asked_
         engines.build(odd, Options("openvino"))
 
 
+class Core:
+    """An `openvino.Core` that refuses to compile networks of so many outputs for so many views."""
+
+    def __init__(self, outputs: set[int], views: set[int]) -> None:
+        self.core, self.outputs, self.views = openvino_cache.core(), outputs, views
+
+    def read_model(self, path: Path) -> object:
+        return self.core.read_model(path)
+
+    def compile_model(self, model: Any, *rest: object) -> object:
+        count = model.inputs[0].get_partial_shape()[0].get_length()
+        if len(model.outputs) in self.outputs and count in self.views:
+            raise RuntimeError("the plugin does not know an odd operation")
+        return self.core.compile_model(model, *rest)
+
+
+@pytest.mark.parametrize("bfloat16", [True, False])
+@pytest.mark.parametrize(("outputs", "count"), [(2, 8), (2, 1), (1, 1)])
+def test_a_bundle_that_openvino_cannot_compile_runs_on_pytorch_unless_it_was_asked_for(
+    bundle: Bundle,
+    cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    bfloat16: bool,
+    outputs: int,
+    count: int,
+) -> None:
+    """Be it a member, for all views or for one, or the segmenter, which has one output."""
+    monkeypatch.setattr(engines, "cpu_multiplies_bfloat16", lambda: bfloat16)
+    refusing = Core({outputs}, {count})
+    monkeypatch.setattr(openvino_cache, "core", lambda: refusing)
+    opened = verify_and_open(bundle.folder)
+
+    ready = engines.build(opened, parse("auto", cache=cache))
+
+    assert [rung.name for rung in ready.ladder] == ["torch-float32"]
+    assert "odd operation; PyTorch runs the bundle instead" in caplog.text
+    assert Pipeline(opened, ready).run(photo()).classification is not None
+    named = engines.build(opened, parse("openvino", cache=cache))
+    assert named.prepare is not None
+    with pytest.raises(ConversionError, match=f"for {count} views of 64 px: .*odd operation"):
+        named.prepare()
+
+
 def test_a_converted_network_of_another_bundle_is_never_taken(
     bundle: Bundle, cache: Path, tmp_path: Path
 ) -> None:
@@ -259,6 +334,41 @@ def test_the_end_of_a_ladder_is_read_when_it_is_asked(bundle: Bundle, cache: Pat
     ):
         pairs = zip(member.forward(views()), reference.forward(views()), strict=True)
         assert all(torch.equal(found, expected) for found, expected in pairs)
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+def change(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error"), [(remove, MissingFileError), (change, ChangedFileError)]
+)
+def test_where_the_end_of_a_ladder_cannot_be_read_the_photo_fails_by_name(
+    cache: Path, tmp_path: Path, spoil: Callable[[Path], None], error: type[BundleError]
+) -> None:
+    """It has no result then, not that of the rung before; and gets one when the file is back."""
+    folder = tiny.write(tmp_path, members=2, segmenter_bias=0.5, ood_limit=1e6)
+    opened = verify_and_open(folder)
+    ready = ladder(opened, "openvino-float32", cache)
+    near = dataclasses.replace(ready.ladder[0], band=100.0)
+    model = Pipeline(opened, dataclasses.replace(ready, ladder=(near, ready.ladder[1])))
+    file = folder / "member-1.safetensors"
+    content = file.read_bytes()
+
+    spoil(file)
+    with pytest.raises(error, match=r"member-1\.safetensors.*copy") as told:
+        model.run(photo())
+
+    assert tasks.failure_code(told.value) == "bundle_invalid"
+    file.write_bytes(content)
+    found = model.run(photo()).classification
+    assert found == Pipeline(load(folder)).run(photo()).classification
 
 
 def anchored(bundle: Bundle) -> tuple[Engines, list[Shifted]]:

@@ -13,13 +13,16 @@ import torch
 from inference_worker import engines
 from inference_worker.bundle import Bundle, load
 from inference_worker.engine_options import parse
-from inference_worker.engines import Engines, Rung
+from inference_worker.engines import BFLOAT16_BAND, FLOAT32_BAND, Engines, Rung
 from inference_worker.exactness import log_odds
 from inference_worker.manifest import FixedGate, Gate
 from inference_worker.pipeline import Pipeline
-from inference_worker.verdict import Rejection
-from tests.inference_worker import drawing, tiny
+from inference_worker.verdict import CLASSES, Category, Rejection, Verdict
+from tests.inference_worker import drawing, rounding, tiny
 from tests.inference_worker.moved import Larger, Shifted
+
+MALIGNANT = [CLASSES.index(name) for name in ("mel", "bcc", "akiec")]
+MELANOMA = MALIGNANT[0]
 
 
 @pytest.fixture(scope="module")
@@ -108,3 +111,83 @@ def test_an_answer_far_from_every_decision_is_not_asked_again(
     ready = engines.build(far, parse("openvino-bfloat16", cache=tmp_path))
     Pipeline(far, ready).run(photo())
     assert "asking on" not in caplog.text
+
+
+@pytest.fixture(scope="module")
+def real(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Engines:
+    """Return bfloat16 and float32 by OpenVINO, and the reference."""
+    return rounding.bfloat16_ladder(bundle, tmp_path_factory.mktemp("cache"))
+
+
+class Mild:
+    """An engine with logits a tenth as large: no view is so sure that it cannot be turned."""
+
+    def __init__(self, engine: engines.Engine) -> None:
+        self.engine = engine
+
+    def forward(self, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        logits, features = self.engine.forward(batch)
+        return logits / 10, features
+
+
+def shifted(ready: Engines, *by: torch.Tensor, bands: tuple[float, ...]) -> Engines:
+    """Return `ready` with milder logits, those of each rung shifted, and with other bands."""
+    ladder = tuple(
+        Rung(rung.name, tuple(Shifted(Mild(member), shift) for member in rung.members), band)
+        for rung, shift, band in zip(ready.ladder, by, bands, strict=True)
+    )
+    return dataclasses.replace(ready, ladder=ladder)
+
+
+def melanoma_against_others(told: Verdict) -> float:
+    found = told.classification
+    assert found is not None
+    assert found.p_melanoma is not None
+    return log_odds(found.p_melanoma, found.p_malignant - found.p_melanoma)
+
+
+def last_bias(bundle: Bundle, distance: float) -> torch.Tensor:
+    """Return the bias that makes the reference sure of a malignancy, and melanoma so likely."""
+    plain, bias = engines.plain(bundle), torch.zeros(len(CLASSES))
+    bias[MALIGNANT] = 8.0
+    for _ in range(30):
+        told = Pipeline(bundle, shifted(plain, bias, bands=(0.0,))).run(photo())
+        missing = distance - melanoma_against_others(told)
+        if abs(missing) < 2e-5:
+            return bias
+        bias[MELANOMA] += missing * bundle.manifest.temperature
+    raise AssertionError(f"melanoma stays {missing} away from {distance}")
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+@pytest.mark.parametrize(
+    ("rung", "band"), [(0, BFLOAT16_BAND), (1, FLOAT32_BAND)], ids=["bfloat16", "float32"]
+)
+def test_melanoma_nearly_as_likely_as_the_other_malignancies_is_told_as_by_the_reference(
+    bundle: Bundle, real: Engines, rung: int, band: float, side: int
+) -> None:
+    """The rung's error, within its band, would turn melanoma into another malignancy, or back."""
+    described = dataclasses.replace(bundle.manifest, gate=Gate(fixed=FixedGate(0.9)))
+    gated = dataclasses.replace(bundle, manifest=described)
+    bias = last_bias(gated, side * 0.4 * band / described.temperature)
+    wrong = bias.clone()
+    wrong[MELANOMA] -= side * 0.8 * band
+    shifts = [wrong if rung == number else bias for number in range(3)]
+    bands = tuple(found.band for found in real.ladder)
+    assert bands == (BFLOAT16_BAND, FLOAT32_BAND, 0.0)
+
+    reference = Pipeline(gated, shifted(engines.plain(gated), bias, bands=(0.0,))).run(photo())
+    model = Pipeline(gated, shifted(real, *shifts, bands=bands))
+    asked = model.begin(photo())
+    found = model.finish(asked)
+
+    expected = Category.MELANOMA if side > 0 else Category.MALIGNANT
+    assert reference.classification is not None
+    assert found.classification is not None
+    assert found.classification.category is reference.classification.category is expected
+    assert asked.rungs == rung + 2
+    # Taken at its word, the rung would have told the other.
+    trusted = tuple(0.0 if rung == number else band for number, band in enumerate(bands))
+    blind = Pipeline(gated, shifted(real, *shifts, bands=trusted)).run(photo()).classification
+    assert blind is not None
+    assert {blind.category, expected} == {Category.MELANOMA, Category.MALIGNANT}

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -85,7 +82,7 @@ def test_a_segmenter_of_fixed_shape_finds_what_the_plain_one_finds(tmp_path: Pat
 def test_no_more_than_so_many_sizes_are_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     recorded: list[int] = []
 
-    def note(engine: TorchEngine, filled: torch.Tensor) -> static_shapes.Step:
+    def note(engine: TorchEngine, filled: torch.Tensor, _same: float) -> static_shapes.Step:
         recorded.append(len(filled))
         return engine.forward
 
@@ -100,32 +97,3 @@ def test_no_more_than_so_many_sizes_are_recorded(monkeypatch: pytest.MonkeyPatch
             assert torch.allclose(logits, expected, rtol=1e-4, atol=1e-4)
     assert recorded == list(reversed(sizes))[: static_shapes.MOST_SHAPES]
     assert member.passes == [*reversed(sizes)] * 2
-
-
-def test_all_graphs_share_one_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As far as a machine without a GPU can tell: which pool each is recorded into."""
-    pools: list[object] = []
-    stream = SimpleNamespace(wait_stream=lambda _: None)
-
-    @contextmanager
-    def graph(_graph: object, *, pool: object) -> Iterator[None]:
-        pools.append(pool)
-        yield
-
-    fakes = {
-        "Stream": lambda: stream,
-        "current_stream": lambda: stream,
-        "stream": lambda _: nullcontext(),
-        "CUDAGraph": lambda: SimpleNamespace(replay=lambda: None),
-        "graph": graph,
-        "graph_pool_handle": object,
-    }
-    for name, fake in fakes.items():
-        monkeypatch.setattr(torch.cuda, name, fake)
-    static_shapes._pool.cache_clear()
-    for seed in (0, 1):
-        for count in (1, 4):
-            static_shapes._record(TorchEngine(tiny.member(seed)), views(count))
-    static_shapes._pool.cache_clear()
-    assert len(pools) == 4
-    assert len(set(map(id, pools))) == 1
