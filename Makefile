@@ -79,7 +79,7 @@ evidence: dev
 audit: dev
 	@deploy/audit
 
-# convnext_base_faithful differs from convnext_base in its head alone.
+# convnext_base_faithful differs from convnext_base in its head alone, which tests/training fits small.
 RECIPES ?= mobilenetv2 efficientnet_b3 resnet50 unet_efficientnet starter convnext_base
 train-smoke: dev
 	$(TEST_ENV) $(VENV)/python -m training smoke $(RECIPES)

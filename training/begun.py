@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 from training.ended import OtherRecipeError
 from training.loop import CHECKPOINT, Begun
@@ -18,6 +19,25 @@ if TYPE_CHECKING:
     from training.recipe import Recipe, SegmenterRecipe
 
 BEGUN: Final = "begun.json"
+
+NOT_KNOWN: Final = "photos_not_known_of"
+"""Under this name a bundle lists the networks that came from photos of which nothing is known."""
+
+_NAMED: Final = ("name", "version", "sha256")
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What the bundle that is gone on from says of its weights.
+
+    `data` are the sets that they learned from, as `provenance` tells them, `not_known` the networks
+    of which that is not known; `segmenter` is the SHA-256 of that network's file, None where it was
+    not noted.
+    """
+
+    data: tuple[dict[str, Any], ...] = ()
+    not_known: tuple[str, ...] = ()
+    segmenter: str | None = None
 
 
 def check(made: Manifest, recipe: Recipe, own: Labelled) -> None:
@@ -61,19 +81,36 @@ def note(made: Bundle | None, out: Path) -> None:
             f"the run in {out} was begun with {said['name']} {said['version']} "
             f"({said['sha256'][:12]}…): go on with '--from' and that, or train into another folder"
         )
-    if said is None and here is not None:
+    if said is None and made is not None:
         if any(out.glob(f"*/{CHECKPOINT}")):
             raise OtherRecipeError(
                 f"the run in {out} was not begun with a bundle: go on without '--from', or train "
                 "into another folder"
             )
-        (out / BEGUN).write_text(json.dumps(here, indent=1))
+        (out / BEGUN).write_text(json.dumps({**_named(made), **_told_of(made)}, indent=1))
 
 
 def told(out: Path) -> dict[str, str] | None:
     """Return the name, version and SHA-256 of the bundle that the run in `out` was begun with."""
+    found = _read(out)
+    return {key: found[key] for key in _NAMED} if found else None
+
+
+def before(out: Path) -> Before | None:
+    """Return what the bundle that the run in `out` was begun with says; None without one.
+
+    Earlier versions noted its name alone: then nothing more is known of it.
+    """
+    found = _read(out)
+    if found is None:
+        return None
+    data, not_known = tuple(found.get("data", ())), tuple(found.get(NOT_KNOWN, ()))
+    return Before(data, not_known, found.get("segmenter"))
+
+
+def _read(out: Path) -> dict[str, Any] | None:
     try:
-        found: dict[str, str] = json.loads((out / BEGUN).read_text())
+        found: dict[str, Any] = json.loads((out / BEGUN).read_text())
     except FileNotFoundError:
         return None
     return found
@@ -81,6 +118,15 @@ def told(out: Path) -> dict[str, str] | None:
 
 def _named(made: Bundle) -> dict[str, str]:
     return {"name": made.manifest.name, "version": made.manifest.version, "sha256": made.sha256}
+
+
+def _told_of(made: Bundle) -> dict[str, Any]:
+    said, segmenter = made.manifest.training, made.manifest.segmenter
+    return {
+        "data": said.get("data", []),
+        NOT_KNOWN: said.get(NOT_KNOWN, []),
+        "segmenter": segmenter.sha256 if segmenter else None,
+    }
 
 
 def member(made: Bundle, recipe: Recipe, fold: int) -> Begun:

@@ -101,6 +101,8 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     opened = _open(arguments, arguments.bundle, arguments.recipe)
     cases = rate_bundle.judge(*opened)
     found = rate_bundle.report(opened[0].manifest, cases, opened[1].precision)
+    if arguments.limits:
+        found = recertify.limits(opened[0], found, *opened[1:])
     evidence.write(found, arguments.out / "evidence")
     evidence.write_cases(cases, arguments.out / "evidence" / "predictions.csv")
 
@@ -250,7 +252,11 @@ def _add_making(commands: Commands) -> None:
     export_ = commands.add_parser("export", help="make the bundle of a finished run")
     for command, run in ((fit, _fit), (export_, _export)):
         command.add_argument("recipe", help="a name in training/recipes, or a .yaml file")
-        command.add_argument("--smoke", action="store_true", help="every line, on 32 photos")
+        command.add_argument(
+            "--smoke",
+            action="store_true",
+            help="every line, on at most 32 photos of each data set and one step a stage",
+        )
         command.add_argument(
             "--by-image",
             action="store_true",
@@ -275,6 +281,10 @@ def _add_measuring(commands: Commands) -> None:
         command.add_argument("bundle", type=Path, help="a bundle's folder")
         command.set_defaults(run=run)
         _add_places(command)
+        if run is _evaluate:
+            command.add_argument(
+                "--limits", action="store_true", help="how it outlines and what it refuses too"
+            )
         if run is _compare:
             command.add_argument("other", type=Path, help="the other bundle's folder")
         command.add_argument("--recipe", help="its recipe (default: the one that it names)")

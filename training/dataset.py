@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from training.splits import Split
 
 SMOKE_PHOTOS: Final = 32
-_SMOKE_LESIONS: Final = 5
-"""Of each diagnosis at least: one to test, and of two folds' each one to learn and one to watch."""
+"""How many photos of each data set a training at smoke size reads at most."""
+_SMOKE_LESIONS: Final = 4
+"""Of each diagnosis at least: one to test, and one or two of each of two folds."""
 WATCHED: Final = 0.1
 """The share of a member's own training lesions by which it is watched, where that decides."""
 
@@ -188,12 +189,18 @@ def _class_weights(labels: NDArray[np.int64], power: float) -> NDArray[np.float6
 
 
 def _few(records: list[Record]) -> list[Record]:
-    """Keep the first photos of distinct lesions of each diagnosis, about `SMOKE_PHOTOS` in all."""
+    """Keep the first photos of distinct lesions of each diagnosis, `SMOKE_PHOTOS` of seven.
+
+    What is over goes to melanoma first, then by name, one each: of a fifth lesion each fold has one
+    to learn and one to watch, and what is watched has to show both kinds.
+    """
+    names = sorted({str(record.dx) for record in records}, key=lambda dx: (dx != "mel", dx))
+    each, over = divmod(SMOKE_PHOTOS, len(names))
+    most = {dx: max(each + (i < over), _SMOKE_LESIONS) for i, dx in enumerate(names)}
     kept, seen, count = [], set(), Counter[str]()
-    each = max(_SMOKE_LESIONS, SMOKE_PHOTOS // len({record.dx for record in records}))
     for record in records:
         dx = str(record.dx)
-        if record.lesion_id not in seen and count[dx] < each:
+        if record.lesion_id not in seen and count[dx] < most[dx]:
             kept.append(record)
             seen.add(record.lesion_id)
             count[dx] += 1

@@ -58,7 +58,7 @@ class Plan:
 
         None where the file says nothing. Raises `OtherRecipeError`.
         """
-        if _KEY not in metadata:
+        if not says(metadata):
             return None
         before = _read(metadata[_KEY])
         same = before.made_of == self.made_of
@@ -75,7 +75,7 @@ class Plan:
 
         Where a stage says no number of photos, any will do; a file that says nothing is taken.
         """
-        if _KEY not in metadata:
+        if not says(metadata):
             return
         made = _read(metadata[_KEY])
         if len(made.stages) == len(self.stages):
@@ -87,6 +87,11 @@ class Plan:
             f"{path} was made by another recipe, schedule or other data than this bundle would "
             "name: export with those, or train anew into another folder"
         )
+
+
+def says(metadata: Mapping[str, str]) -> bool:
+    """Tell whether a file of ended weights says by which plan it was made."""
+    return _KEY in metadata
 
 
 def _read(text: str) -> Plan:

@@ -100,7 +100,7 @@ def export(run: Run, recipe_sha256: str, folder: Path) -> Manifest:
         ood=ood,
         segmenter=segmenter,
         training={
-            **provenance.record(run, own, others, recipe_sha256, oof.best_member),
+            **provenance.record(run, own, others, recipe_sha256, oof.best_member, segmenter),
             **_youden(run, oof, temperature),
         },
         metrics=metrics.plain(
@@ -148,14 +148,11 @@ def _youden(run: Run, oof: OutOfFold, temperature: float) -> dict[str, Any]:
 
 
 def _sharpening(run: Run, weights: tuple[int, ...]) -> Sharpening | None:
-    """Return by how much the ensemble may be bolder than a member; None without unseen photos.
-
-    None, too, where a single member is the ensemble.
-    """
-    melanoma = run.recipe.labels.class_map.melanoma
-    if run.recipe.data.unseen is None or not melanoma or len(run.recipe.seeds) == 1:
+    """Return by how much the ensemble may be bolder than a member; None without unseen photos."""
+    unseen, melanoma = run.recipe.sharpened_by, run.recipe.labels.class_map.melanoma
+    if unseen is None or melanoma is None:
         return None
-    records = readers.read(run.data, run.recipe.data.unseen)
+    records = readers.read(run.data, unseen)
     count = dataset.SMOKE_PHOTOS if run.smoke else _UNSEEN_PHOTOS
     records = records[:: max(1, len(records) // count)][:count]
     truth = np.array([record.melanoma is True for record in records])
@@ -163,7 +160,7 @@ def _sharpening(run: Run, weights: tuple[int, ...]) -> Sharpening | None:
         predict.elsewhere(run, fold, records).mean(weights)[:, list(melanoma)].sum(1)
         for fold in range(len(run.recipe.seeds))
     ]
-    return sharpening(run.recipe.data.unseen, truth, np.stack(p))
+    return sharpening(unseen, truth, np.stack(p))
 
 
 def cases_of(

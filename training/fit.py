@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 import torch
 
-from training import begun, cache, checkpoint, dataset, ended, lent, loop, losses, masked, networks
+from training import (
+    begun,
+    cache,
+    checkpoint,
+    dataset,
+    ended,
+    lent,
+    loop,
+    losses,
+    masked,
+    needs,
+    networks,
+)
 from training.parallel import SOLO, Team
 from training.recipe import Schedule, SegmenterRecipe
 from training.tasks import ClassifierTask, SegmenterTask
@@ -82,9 +94,11 @@ class Run:
 def train(run: Run) -> None:
     """Train the segmenter, then each member on its folds.
 
-    Raises `DataError`, `InitError`, and `OtherRecipeError` where the bundle to begin with was made
-    by another recipe, or on photos that others of its parts are tested on now.
+    Raises `DataError` before anything is trained, also where a set is missing that only the export
+    reads; `InitError`, and `OtherRecipeError` where the bundle to begin with was made by another
+    recipe, or on photos that others of its parts are tested on now.
     """
+    needs.check(run.recipe, run.data)
     own = dataset.labelled(run.recipe, run.data, smoke=run.smoke)
     if run.begun is not None:
         begun.check(run.begun.manifest, run.recipe, own)

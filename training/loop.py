@@ -1,8 +1,9 @@
 """One training loop for classifiers and segmenters: phases, EMA, checkpoints, exact resume.
 
 Photos and their views are drawn from (seed, epoch), alike in every process; dropout from (seed,
-epoch, rank), each process its own. A checkpoint within an epoch holds every generator's state: a
-run that was killed and resumed ends in the same weights as one that was not.
+epoch, rank), each process its own. A checkpoint within an epoch holds every generator's state: on a
+CPU, a run that was killed and resumed ends in the same weights as one that was not. Some of CUDA's
+kernels add in no fixed order, so that there no two runs need end in the same.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from training import beside, card_figures, card_limits, metrics, robustness
+from training import begun, beside, card_figures, card_limits, metrics, robustness
 from training.markdown import figure, number, table
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def _stored(found: dict[str, Any]) -> str:
 
 def _data(made: dict[str, Any], *, read_again: bool) -> str:
     rows = [
-        (entry["name"], entry["licence"], entry.get("images", ""), entry.get("lesions", ""))
+        (entry["name"], entry["licence"], _count(entry, "images"), _count(entry, "lesions"))
         for entry in made.get("data", [])
     ]
     # Bundles made before splits by image were there say nothing: theirs were by lesion.
@@ -127,5 +127,16 @@ def _data(made: dict[str, Any], *, read_again: bool) -> str:
         " out; temperature, gate and limits are fitted on these folds."
         f" SHA-256 of the split: `{made.get('data_manifest_sha256')}`."
     )
+    if silent := made.get(begun.NOT_KNOWN):
+        text += (
+            f" From which photos {', '.join(silent)} came is not known: the weights do not say, so"
+            " nothing shows that they were trained on no photo of the test part."
+        )
     header = ("data set", "licence", "photos trained on", "lesions")
     return f"## Data\n\n{text}\n\n" + table(header, rows)
+
+
+def _count(entry: dict[str, Any], what: str) -> str:
+    """Return a count of a data set; older bundles do not have each."""
+    count = entry.get(what, "")
+    return "not known" if count is None else str(count)

@@ -25,7 +25,7 @@ from training.schedule import Optimiser, Stage
 FOLDER: Final = Path(__file__).parent / "recipes"
 
 _SMOKE_SIZE: Final = 64
-_SMOKE_PHOTOS: Final = 32
+_SMOKE_BATCH: Final = 8
 _SMOKE_MEMBERS: Final = 2
 
 
@@ -199,6 +199,15 @@ class Recipe:
         return tuple((step.step, step.params) for step in self.preprocessing)
 
     @property
+    def sharpened_by(self) -> str | None:
+        """Return the `unseen` data set where the export fits the ensemble's temperature to it.
+
+        A single member is no ensemble, and where no output is melanoma, yes or no says nothing.
+        """
+        several = len(self.seeds) > 1 and self.labels.class_map.melanoma
+        return self.data.unseen if several else None
+
+    @property
     def labels(self) -> labels.Labels:
         """Return what the networks are taught to say."""
         return labels.labels(self.outputs, self.activation, self.targets, self.class_map)
@@ -250,7 +259,7 @@ def by_image(recipe: Recipe) -> Recipe:
 
 
 def smoke(recipe: Recipe) -> Recipe:
-    """Return the recipe with every stage cut to a step or two at 64 px, and two members."""
+    """Return the recipe with every stage cut to one step at 64 px, and two members."""
     segmenter = recipe.segmenter
     if segmenter is not None:
         segmenter = replace(
@@ -275,10 +284,9 @@ def smoke(recipe: Recipe) -> Recipe:
 
 def _smoke_schedule(schedule: Schedule) -> Schedule:
     stages = tuple(
-        replace(stage, size=_SMOKE_SIZE, epochs=1, images=_SMOKE_PHOTOS // 2)
-        for stage in schedule.stages
+        replace(stage, size=_SMOKE_SIZE, epochs=1, images=_SMOKE_BATCH) for stage in schedule.stages
     )
-    optimiser = replace(schedule.optimiser, batch=8)
+    optimiser = replace(schedule.optimiser, batch=_SMOKE_BATCH)
     if optimiser.checkpoint_every:
         optimiser = replace(optimiser, checkpoint_every=1)
     return replace(schedule, stages=stages, optimiser=optimiser)

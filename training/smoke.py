@@ -12,18 +12,15 @@ import torch
 
 from inference_worker import bundle
 from inference_worker.pipeline import Pipeline
-from training import drawn, evidence, export, rate_bundle
+from training import drawn, evidence, export, needs, rate_bundle
 from training import recipe as recipes
 from training.fit import Run, train
 from training.loop import CHECKPOINT
-from training.readers import FOLDER
-from training.source import at_hand
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from inference_worker.verdict import Verdict
-    from training.recipe import Recipe
 
 _DEADLINE: Final = 900.0  # s: a crowded machine is slow, a training that hangs is not let hang
 _PHOTO: Final = 999
@@ -51,7 +48,7 @@ def run(name: str, data: Path | None, out: Path, threads: int) -> Passed:
     """
     started = time.monotonic()
     recipe, sha256 = recipes.load(name)
-    if data is None or not _at_hand(recipe, data):
+    if data is None or needs.missing(recipes.smoke(recipe), data):
         data = out / "drawn"
         if not data.exists():
             drawn.write(data)
@@ -73,14 +70,6 @@ def run(name: str, data: Path | None, out: Path, threads: int) -> Passed:
     if verdict.classification is None:
         raise SmokeError(f"{name}: the worker gave no numbers for a lesion")
     return Passed(recipe.name, verdict, round(time.monotonic() - started, 1))
-
-
-def _at_hand(recipe: Recipe, data: Path) -> bool:
-    segmenter = recipe.segmenter
-    named = [recipe.data.labelled, recipe.data.crops, recipe.data.partial]
-    named.append(segmenter.extra if segmenter else None)
-    sets = [name.removeprefix(FOLDER) for name in named if name]
-    return all(at_hand(data, name) for name in sets)
 
 
 def _kill_at_checkpoint(arguments: list[str], folder: Path) -> None:

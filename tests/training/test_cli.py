@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,27 @@ def test_a_bundle_measured_again_from_disk_has_the_same_figures(run: Path, tmp_p
     after = exported["calibration"]["after"]
     nll = again["calibration"]["after"]["nll"]["value"]
     assert nll == pytest.approx(after["nll"]["value"], abs=1e-5)
+
+
+def test_outlines_and_refusals_are_measured_again_where_that_is_asked_for(
+    run: Path, tmp_path: Path
+) -> None:
+    made = bundle.load_manifest(run / "run" / "bundle")[0]
+    shutil.copytree(run / "run" / "bundle", tmp_path / "bundle")
+    without = {"segmentation": {}, "refusals": None, "ood": None}
+    bundle.write_manifest(tmp_path / "bundle", replace(made, metrics={**made.metrics, **without}))
+    recipe = ["--recipe", str(run / "drawn.yaml"), "--threads", "1"]
+    paths = ["--data", str(run / "data"), "--out", str(tmp_path)]
+
+    assert main(["evaluate", str(tmp_path / "bundle"), "--limits", *recipe, *paths]) == 0
+
+    again = json.loads((tmp_path / "evidence" / "metrics.json").read_text())
+    assert again["refusals"] == made.metrics["refusals"]
+    assert again["ood"]["limit"] == made.metrics["ood"]["limit"]
+    for name, exported in made.metrics["segmentation"].items():
+        figures = again["segmentation"][name]
+        assert figures["n_images"] == exported["n_images"]
+        assert figures["dice"]["mean"] == pytest.approx(exported["dice"]["mean"], abs=1e-3)
 
 
 def test_the_bundle_says_how_its_weights_and_its_temperature_were_kept(run: Path) -> None:
@@ -293,3 +315,51 @@ def test_a_cpu_that_would_imitate_bfloat16_is_not_asked_for_it(
     monkeypatch.setattr(engine_options, "cpu_multiplies_bfloat16", lambda: True)
     assert command(tmp_path, "export", "--precision", "bfloat16") == 2
     assert "drawn.yaml" in capsys.readouterr().err  # it went on to the recipe, which is not there
+
+
+MLP = """
+name: hidden
+version: 0.0.1
+licence: Apache-2.0
+intended_use: tests
+classifier:
+  name: mobilenetv2_050
+  head: mlp
+  hidden: [12, 8]
+  hidden_dropout: [0.5, 0.4]
+  dropout: 0.3
+outputs: [benign, malignant]
+targets: {benign: [bkl, df, nv, vasc], malignant: [akiec, bcc, mel]}
+activation: softmax
+class_map: {malignant: [malignant]}
+input: {size: 64}
+cache_size: 64
+views: [identity]
+seeds: [1]
+split: {folds: 2}
+schedule:
+  stages:
+    - {size: 64, epochs: 1, train: head, lr: 0.001}
+    - {size: 64, epochs: 1, trunk_lr: [0.0001]}
+"""
+
+
+def test_a_head_with_hidden_layers_is_fitted_exported_and_served(run: Path, tmp_path: Path) -> None:
+    """As `convnext_base_faithful` has, which is too large to be fitted at each push."""
+    (tmp_path / "data").symlink_to(run / "data")
+    (tmp_path / "drawn.yaml").write_text(MLP)
+
+    assert command(tmp_path, "fit", "--smoke") == 0
+
+    loaded = bundle.load(tmp_path / "run" / "bundle")
+    spec = loaded.manifest.classifier.architecture
+    assert (spec.head, spec.hidden) == ("mlp", (12, 8))
+    trained = safetensors.torch.load_file(tmp_path / "run" / "member-0" / "final.safetensors")
+    served = loaded.members[0].state_dict()
+    hidden = [name for name, tensor in trained.items() if tensor.shape[:1] in {(12,), (8,)}]
+    assert any("head" in name for name in hidden)
+    for name in trained:
+        assert torch.allclose(trained[name].float(), served[name].float(), rtol=2e-3, atol=1e-4)
+    verdict = Pipeline(loaded).run(drawn.lesion(999, (120, 90))[0], always_classify=True)
+    assert verdict.classification is not None
+    assert 0 < verdict.classification.p_malignant < 1

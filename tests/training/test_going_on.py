@@ -18,7 +18,22 @@ from tests.training.smoke import command
 FURTHER = "images: 16}, {size: 64, epochs: 1, images: 16, restart: true}]}\nsegmenter"
 
 
-def go_on(run: Path, tmp_path: Path, *changes: tuple[str, str]) -> int:
+MORE = 1842
+
+
+def learnt_from_more(made: Path, to: Path) -> Path:
+    """Copy a bundle that says its segmenter learned from more photos than today's count."""
+    shutil.copytree(made, to)
+    found = bundle.load_manifest(to)[0]
+    data = [
+        {**entry, "images": MORE, "lesions": MORE} if entry["name"] == "isic2018_task1" else entry
+        for entry in found.training["data"]
+    ]
+    bundle.write_manifest(to, replace(found, training={**found.training, "data": data}))
+    return to
+
+
+def go_on(run: Path, tmp_path: Path, *changes: tuple[str, str], begin: Path | None = None) -> int:
     """Fit the first member of the drawn recipe, with `changes` to it, from the run's bundle."""
     recipe = drawn.RECIPE
     for was, becomes in changes:
@@ -26,7 +41,7 @@ def go_on(run: Path, tmp_path: Path, *changes: tuple[str, str]) -> int:
         recipe = recipe.replace(was, becomes)
     (tmp_path / "data").symlink_to(run / "data")
     (tmp_path / "drawn.yaml").write_text(recipe)
-    places = ["--from", str(run / "run" / "bundle"), "--only", "segmenter", "0"]
+    places = ["--from", str(begin or run / "run" / "bundle"), "--only", "segmenter", "0"]
     return command(tmp_path, "fit", "--smoke", *places)
 
 
@@ -52,19 +67,25 @@ def test_a_bundle_is_gone_on_from_with_the_stages_that_it_has_not_had(
 def test_a_run_goes_on_with_what_it_was_begun_with_and_its_bundle_says_so(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert go_on(run, tmp_path, ("images: 16}]}\nsegmenter", FURTHER)) == 0
+    begin = learnt_from_more(run / "run/bundle", tmp_path / "begin")
+    assert go_on(run, tmp_path, ("images: 16}]}\nsegmenter", FURTHER), begin=begin) == 0
     resume = ["fit", "--smoke", "--resume"]
 
     assert command(tmp_path, *resume) == 2
     assert "was begun with drawn 0.0.1" in capsys.readouterr().err
     assert command(run, *resume, "--from", str(run / "run/bundle")) == 2
     assert "was not begun with a bundle" in capsys.readouterr().err
-    assert command(tmp_path, *resume, "--from", str(run / "run/bundle")) == 0
+    assert command(tmp_path, *resume, "--from", str(begin)) == 0
 
-    made, sha256 = bundle.load_manifest(run / "run/bundle")
+    made, sha256 = bundle.load_manifest(begin)
     told = bundle.load_manifest(tmp_path / "run/bundle")[0].training
     assert told["begun_with"] == {"name": "drawn", "version": made.version, "sha256": sha256}
     assert made.training["begun_with"] is None
+    # The segmenter is the bundle's to the byte: it learned from what that says, whatever the recipe
+    # would choose today.
+    counts = {entry["name"]: entry["images"] for entry in told["data"]}
+    assert counts["isic2018_task1"] == MORE
+    assert told["photos_not_known_of"] == []
     assert (
         "went on from the weights that drawn 0.0.1" in (tmp_path / "run/model-card.md").read_text()
     )

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from tests.training import drawn
-from training import dataset, lent, provenance, recipe
+from training import checkpoint, dataset, ended, learned, lent, loop, recipe
 from training.fit import Run
 from training.lent import Lent
 from training.readers import Record
@@ -111,8 +111,13 @@ def test_a_plain_folder_that_is_at_hand_lends_its_photos_under_its_own_name(data
 
     licensed = replace(made_, licences={"folder:ours": "CC0-1.0"})
     run = Run(licensed, data, data / "out", torch.device("cpu"))
-    described = provenance._sources(run, own, found)
-    assert {one["name"]: one["licence"] for one in described}["folder:ours"] == "CC0-1.0"
+    for part in (run.member(0), run.member(1), run.segmenter):
+        part.mkdir(parents=True)
+        plan = ended.Plan("", ()).metadata()
+        checkpoint.save_weights(part / loop.FINAL, torch.nn.Linear(1, 1), plan)
+    described = learned.learned(run, own, found, None).data
+    ours = next(one for one in described if one["name"] == "folder:ours")
+    assert (ours["licence"], ours["images"]) == ("CC0-1.0", 2)
 
 
 @pytest.mark.parametrize("monitor", [None, "malignant_auc"])

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.training import drawn
-from training import recipe
+from training import dataset, recipe, splits
+from training.readers import Record
 
 
 def load(folder: Path, text: str) -> recipe.Recipe:
@@ -67,15 +68,55 @@ def test_an_unknown_recipe_names_those_there_are() -> None:
         recipe.load("nothing")
 
 
-def test_smoke_size_keeps_every_stage_and_few_photos() -> None:
+def test_smoke_size_keeps_every_stage_but_one_step_of_it() -> None:
     starter = recipe.load("starter")[0]
 
     small = recipe.smoke(starter)
 
     assert len(small.schedule.stages) == len(starter.schedule.stages)
-    assert all(s.epochs * s.images <= 16 for s in small.schedule.stages)
-    assert {s.size for s in small.schedule.stages} == {64}
+    assert small.segmenter is not None
+    for schedule in (small.schedule, small.segmenter.schedule):
+        assert {s.epochs * s.images for s in schedule.stages} == {schedule.optimiser.batch}
+        assert {s.size for s in schedule.stages} == {64}
     assert len(small.seeds) == 2
+
+
+@pytest.mark.parametrize("name", recipe.names())
+def test_smoke_size_reads_32_labelled_photos_and_watches_both_kinds(
+    name: str, tmp_path: Path
+) -> None:
+    drawn.write(tmp_path)
+    small = recipe.smoke(recipe.load(name)[0])
+
+    own = dataset.labelled(small, tmp_path, smoke=True)
+
+    assert len(own.records) <= 32
+    tested = own.labels[own.split.test]
+    malignant = set(small.labels.class_map.malignant)
+    assert 0 < sum(label in malignant for label in tested) < len(tested)
+    for fold in range(len(small.seeds)):
+        watched = own.labels[dataset.parts(small, own, fold).watched]
+        assert 0 < sum(label in malignant for label in watched) < len(watched)
+
+
+def test_resnet50_is_trained_on_70_validated_on_15_and_tested_on_15_in_a_hundred() -> None:
+    resnet50 = recipe.load("resnet50")[0]
+    records = [
+        Record(f"photo-{i}", f"lesion-{i}", "ham10000", "", dx=dx)
+        for i, dx in enumerate(["nv"] * 700 + ["mel"] * 200 + ["df"] * 100)
+    ]
+    how = resnet50.split
+    split = splits.by_lesion(records, test_share=how.test_share, folds=how.folds, seed=how.seed)
+    own = dataset.Labelled(records, resnet50.labels.of(records), split)
+
+    parts = dataset.parts(resnet50, own, 0)
+
+    share = len(records) / 100
+    assert len(parts.train) / share == pytest.approx(70, abs=1)
+    assert len(parts.watched + split.of(0)) / share == pytest.approx(15, abs=1)
+    assert min(len(parts.watched), len(split.of(0))) / share > 6
+    assert len(split.test) / share == pytest.approx(15, abs=0.5)
+    assert not {*parts.train} & {*parts.watched, *split.of(0), *split.test}
 
 
 VARIANT = """variants:
