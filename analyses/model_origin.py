@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from analyses.wording import in_hundred
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from django_stubs_ext import StrOrPromise
 
 # As those who publish them write them; the same in every language.
 _COLLECTIONS: Final = {
@@ -21,6 +24,10 @@ _COLLECTIONS: Final = {
     "isic2019": "ISIC 2019",
     "isic2020": "ISIC 2020",
 }
+# As their makers say (Tschandl 2018); the other collections come from many places.
+_TAKEN: Final[dict[str, StrOrPromise]] = {
+    "ham10000": gettext_lazy("Taken in Vienna, Austria, and in Queensland, Australia.")
+}
 _COMMON: Final = (
     0.05  # from this share on, malignant ones are far more common than on one's own skin
 )
@@ -28,12 +35,17 @@ _COMMON: Final = (
 
 @dataclass(frozen=True, slots=True)
 class DataSource:
-    """One data set that the model learned from."""
+    """One data set that the model learned from.
+
+    `taken` says where, as far as it is known; `note` is what the bundle adds, in English.
+    """
 
     name: str
     licence: str
     images: int | None
     lesions: int | None
+    taken: StrOrPromise
+    note: str
 
 
 def collection_name(key: str) -> str:
@@ -49,6 +61,8 @@ def sources(bundle: Mapping[str, Any]) -> tuple[DataSource, ...]:
             str(source.get("licence", "")),
             source.get("images"),
             source.get("lesions"),
+            _TAKEN.get(str(source["name"]), ""),
+            str(source.get("note", "")),
         )
         for source in (bundle.get("training") or {}).get("data") or ()
     )

@@ -123,8 +123,10 @@ def _data(made: dict[str, Any], *, read_again: bool) -> str:
     often = "again to measure more, never to choose," if read_again else "once"
     text = (
         f"{_BY_IMAGE if by_image else _BY_LESION} The test part was read {often} for this version,"
-        " after everything else had been fixed. Each member leaves one fold of the development part"
-        " out; temperature, gate and limits are fitted on these folds."
+        " after everything else had been fixed. It is the same part for every version of a recipe"
+        " with this split: who chose what this one tries knew how those before it did there. Each"
+        " member leaves one fold of the development part out; temperature, gate and limits are"
+        " fitted on these folds."
         f" SHA-256 of the split: `{made.get('data_manifest_sha256')}`."
     )
     if silent := made.get(begun.NOT_KNOWN):
@@ -133,7 +135,10 @@ def _data(made: dict[str, Any], *, read_again: bool) -> str:
             " nothing shows that they were trained on no photo of the test part."
         )
     header = ("data set", "licence", "photos trained on", "lesions")
-    return f"## Data\n\n{text}\n\n" + table(header, rows)
+    notes = [
+        f"{entry['name']}: {entry['note']}" for entry in made.get("data", []) if "note" in entry
+    ]
+    return "\n\n".join([f"## Data\n\n{text}", table(header, rows), *notes])
 
 
 def _count(entry: dict[str, Any], what: str) -> str:

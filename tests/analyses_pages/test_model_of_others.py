@@ -138,7 +138,7 @@ def test_a_page_says_nothing_that_is_true_of_the_shipped_bundle_alone(
     assert "own-clinic 900 800 unknown" in text
     assert "One trained model looks at each photo once. Its opinion is calibrated." in text
     assert "none in this model" in text
-    assert "Where these photos were taken and of whom, this model’s record does not say." in text
+    assert "Of whom these photos were taken, this model’s record does not say." in text
 
 
 @pytest.mark.parametrize(

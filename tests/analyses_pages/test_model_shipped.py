@@ -114,7 +114,8 @@ def test_the_shipped_bundle_says_how_often_its_test_was_read(see: Open, settings
     assert "The test photos were read again to measure more, never to choose" in text
     assert "once" not in text
     assert "about 19 in 100 show something malignant: about 11 in 100 melanoma" in text
-    assert "Austria" not in text
+    assert "HAM10000. Taken in Vienna, Austria, and in Queensland, Australia." in text
+    assert "ISIC 2018, task 1. Of these photos, all of which trained the outline alone" in text
 
 
 def test_the_shipped_bundle_says_how_far_its_probabilities_go(

@@ -13,7 +13,9 @@ import pytest
 from inference_worker import bundle, manifest
 from training import evidence, markdown, metrics, model_card, model_facts
 
-STARTER = Path(__file__).resolve().parents[2] / "inference_worker" / "bundles" / "starter"
+ROOT = Path(__file__).resolve().parents[2]
+STARTER = ROOT / "inference_worker" / "bundles" / "starter"
+DOCS = ROOT / "docs"
 
 
 @pytest.fixture
@@ -70,6 +72,8 @@ def test_the_evidence_of_the_shipped_bundle_is_whole(
     pictures = [p for p in (tmp_path / "evidence").iterdir() if p.suffix in {".svg", ".png"}]
     assert len(pictures) == 10
     assert (tmp_path / "model-facts.md").read_text().startswith("# Model facts: starter")
+    for told in ("model-card.md", "model-facts.md", "evidence/metrics.json"):
+        assert (DOCS / told).read_text() == (tmp_path / told).read_text(), told
 
 
 @pytest.mark.parametrize("make", ["as it ships", "as first made"])
@@ -184,6 +188,17 @@ def test_the_card_carries_what_every_outcome_carries(shipped: manifest.Manifest)
 
     for words in ("ABCDE", "ugly duckling", "ask for a human", "bleeds, crusts", "light skin"):
         assert words in card
+
+
+def test_a_note_on_a_data_set_stands_below_the_table(shipped: manifest.Manifest) -> None:
+    own = {"name": "own", "licence": "none", "note": "Taken in one clinic."}
+    data = [own, {"name": "other", "licence": "none"}]
+    training = {**shipped.training, "data": data}
+
+    card = model_card.render(replace(shipped, training=training), "evidence")
+
+    assert "\n\nown: Taken in one clinic.\n\n## " in card
+    assert "other:" not in card
 
 
 def test_a_split_by_image_is_not_called_one_by_lesion(shipped: manifest.Manifest) -> None:
