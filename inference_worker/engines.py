@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import torch
 
-from inference_worker import openvino_cache, quantised
+from inference_worker import memory, openvino_cache, quantised
 from inference_worker.engine_options import INT8, Options, cpu_multiplies_bfloat16, threads
 from inference_worker.errors import ConversionError
 from inference_worker.openvino_engine import (
@@ -320,7 +320,9 @@ def _see_once(members: Sequence[Engine], seen: Callable[[], Tensor]) -> None:
     try:
         for member in members:
             member.forward(seen())
-    except torch.OutOfMemoryError as error:
+    except RuntimeError as error:
+        if not memory.is_short(error):
+            raise
         logger.warning("no memory now for what is asked again of a photo: %s", error)
 
 

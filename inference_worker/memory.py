@@ -17,8 +17,9 @@ from inference_worker.errors import OutOfMemoryError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# PyTorch's allocator for the CPU has no exception class of its own.
-_CPU_ALLOCATOR: Final = "can't allocate memory"
+# What PyTorch's allocator for the CPU, CUDA and its libraries, and C++ say where memory runs out:
+# these have no exception class of their own.
+_SHORT: Final = ("can't allocate memory", "out of memory", "alloc_failed", "bad_alloc")
 
 _MAPS: Final = Path("/proc/self/maps")
 
@@ -41,6 +42,17 @@ def give_back_mapped(path: Path) -> None:
             advise(start, end - start, mmap.MADV_DONTNEED)
 
 
+def is_short(error: BaseException | None) -> bool:
+    """Tell whether memory ran out, also where what `error` is hides that."""
+    while error is not None:
+        if isinstance(error, MemoryError | torch.OutOfMemoryError | OutOfMemoryError):
+            return True
+        if isinstance(error, RuntimeError) and any(mark in str(error).lower() for mark in _SHORT):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 @contextmanager
 def named_out_of_memory() -> Iterator[None]:
     """Raise `OutOfMemoryError` in place of what the libraries raise; let all else pass."""
@@ -53,6 +65,6 @@ def named_out_of_memory() -> Iterator[None]:
             raise OutOfMemoryError from error
         raise
     except RuntimeError as error:
-        if _CPU_ALLOCATOR in str(error):
+        if is_short(error):
             raise OutOfMemoryError from error
         raise

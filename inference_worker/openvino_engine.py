@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 import torch
 
 from inference_worker import memory, openvino_cache
-from inference_worker.errors import ConversionError
+from inference_worker.errors import ConversionError, OutOfMemoryError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,8 +39,8 @@ class OpenVinoNetwork:
     def run(self, x: Tensor) -> tuple[Tensor, ...]:
         """Return the network's outputs, float32, for `x`, float32 n × 3 × side × side.
 
-        Afterwards its request holds neither. Raises `ConversionError` where it is not compiled yet
-        and cannot be.
+        Afterwards its request holds neither. Where it is not compiled yet and cannot be, raises
+        `ConversionError`, or `OutOfMemoryError`.
         """
         request = self._request(tuple(x.shape))
         own = request.get_input_tensor(0)
@@ -58,7 +58,7 @@ class OpenVinoNetwork:
     def prepare(self, views: int, side: int) -> None:
         """Compile it for so many `views` of `side` px, before they come.
 
-        Raises `ConversionError`.
+        Raises `ConversionError`, or `OutOfMemoryError`.
         """
         self._request((views, 3, side, side))
 
@@ -68,6 +68,8 @@ class OpenVinoNetwork:
                 try:
                     self._requests[shape] = self._compile(shape).create_infer_request()
                 except RuntimeError as error:
+                    if memory.is_short(error):
+                        raise OutOfMemoryError from error  # it may be there another time
                     raise ConversionError(
                         f"OpenVINO cannot compile a network of the bundle for {shape[0]} views of "
                         f"{shape[-1]} px: {error}"

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
+from inference_worker import memory
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeAlias
@@ -32,12 +34,16 @@ WARM_UPS: Final = 3
 """Passes before the recording: libraries choose their kernels in the first ones."""
 
 SAME: Final = 1e-4
-"""How far a replay of float32 may lie from the plain pass: in a logit, and in the feature map as a
-share of its largest number. It runs the same kernels, so that it hardly differs at all; and nothing
-asks again after the last rung, so that this is far within `engines.FLOAT32_BAND`."""
+"""How far a replay of float32 may lie from the plain pass: in a logit, where none is beyond
+`LARGE`, else in proportion; and in the feature map as a share of its largest number. It runs the
+same kernels, so that it hardly differs at all; and nothing asks again after the last rung, so that
+this is far within `engines.FLOAT32_BAND`."""
 
 SAME_IN_BFLOAT16: Final = 1e-2
 """The same for bfloat16, far within `engines.BFLOAT16_BAND`."""
+
+LARGE: Final = 10.0
+"""A logit from which on rounding grows with it."""
 
 MOST_SHAPES: Final = 4
 """How many sizes of an engine are recorded, the first that come. At the start those are all views
@@ -47,9 +53,6 @@ those of groups. Larger ones keep a GPU busy without it."""
 PASSES_UNTIL_AGAIN: Final = 100
 """How many passes of a size go on without a graph after memory ran out for it. Something else may
 have held it for a moment; where it is short for good, a try so seldom costs little."""
-
-_SHORT_OF_MEMORY: Final = ("out of memory", "ALLOC_FAILED")
-"""What CUDA, cuBLAS and cuDNN say where PyTorch's allocator is not the one that ran out."""
 
 logger = logging.getLogger(__name__)
 
@@ -106,22 +109,11 @@ def _recorded(engine: Engine, views: Tensor, same: float) -> Step | None:
         logger.exception(
             "%d views are not replayed as a graph: launching their kernels", len(views)
         )
-        return None if _short_of_memory(error) else engine.forward
+        return None if memory.is_short(error) else engine.forward
 
 
 def _records(device: torch.device) -> bool:
     return device.type == "cuda"
-
-
-def _short_of_memory(error: BaseException | None) -> bool:
-    """Tell whether memory ran out. To end a broken recording may fail too, and hide the cause."""
-    while error is not None:
-        if isinstance(error, torch.OutOfMemoryError):
-            return True
-        if any(mark in str(error) for mark in _SHORT_OF_MEMORY):
-            return True
-        error = error.__context__
-    return False
 
 
 @cache
@@ -145,11 +137,12 @@ def _record(engine: Engine, views: Tensor, same: float) -> Step:
     replay = as_graph(engine.forward, views)
     found, found_features = replay(noise)
     off, off_features = (found - logits).abs().max(), (found_features - features).abs().max()
+    borne = same * max(1.0, float(logits.abs().max()) / LARGE)
     # Said so that a NaN is refused too.
-    if not (off <= same and off_features <= same * features.abs().max()):
+    if not (off <= borne and off_features <= same * features.abs().max()):
         raise ReplayError(
             f"a replay is {float(off):.2g} off in a logit and {float(off_features):.2g} in the "
-            f"feature map, where {same} and that share of it are borne"
+            f"feature map, where {borne:.2g} and {same} of its largest number are borne"
         )
     return replay
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 # A database that restarts is waited for before minutes of work are thrown away.
 RECORD_AFTER: Final = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)  # s before each try
 # The last is that of a GPU's libraries.
-OUT_OF_MEMORY_MARKS: Final = ("out of memory", "can't allocate memory", "alloc_failed")
+OUT_OF_MEMORY_MARKS: Final = ("out of memory", "can't allocate memory", "alloc_failed", "bad_alloc")
 # What PyTorch raises of a device's own errors; of its libraries', a RuntimeError that begins so.
 DEVICE_ERROR: Final = "AcceleratorError"
 DEVICE_ERROR_MARKS: Final = ("cuda error", "cudnn error")

@@ -255,7 +255,7 @@ def _add_making(commands: Commands) -> None:
         command.add_argument(
             "--smoke",
             action="store_true",
-            help="every line, on at most 32 photos of each data set and one step a stage",
+            help="every line, on at most 32 photos of each data set and two steps a stage",
         )
         command.add_argument(
             "--by-image",

@@ -98,7 +98,7 @@ def train(run: Run) -> None:
     reads; `InitError`, and `OtherRecipeError` where the bundle to begin with was made by another
     recipe, or on photos that others of its parts are tested on now.
     """
-    needs.check(run.recipe, run.data)
+    needs.check(run.recipe, run.data, run.only)
     own = dataset.labelled(run.recipe, run.data, smoke=run.smoke)
     if run.begun is not None:
         begun.check(run.begun.manifest, run.recipe, own)

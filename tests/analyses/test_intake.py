@@ -97,11 +97,11 @@ def test_a_refused_upload_is_named_quickly_and_leaves_nothing(
 ) -> None:
     make_analysis(alice).delete()  # the decoding process runs
     upload = make_upload(content, name=name, media_type=media_type)
-    started = time.process_time()
+    started = time.perf_counter()
     with pytest.raises(refused.IntakeError) as caught:
         submit(owner=alice, upload=upload)
     assert caught.value.code == code
-    assert time.process_time() - started < 1
+    assert time.perf_counter() - started < 10  # s, with a busy machine's share
     assert not Analysis.objects.exists()
     assert not list(image_store.iterdir())
 

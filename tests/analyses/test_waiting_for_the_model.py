@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from typing import Any
@@ -159,6 +160,39 @@ def test_all_tasks_wait_for_one_load_and_one_is_told_its_failure_by_name(
     assert state(analyses[1]) == (Status.COMPLETED, 1, "")
 
 
+def test_a_failure_of_long_ago_is_not_told_to_a_photo_of_today(
+    loading: Loading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    analysis = submitted()
+    limited(loading, monkeypatch)
+    loading.error = WeightsError("the disk hangs")
+    loading.let_go.set()
+    load = tasks._loader.begin(awaited=True)
+    assert isinstance(load.outcome.exception(timeout=60), WeightsError)
+    monkeypatch.setattr(loading_module, "TRY_AGAIN", 0)
+    loading.error = None
+    tasks.analyse(str(analysis.id))
+    assert loading.times == 2
+    assert state(analysis) == (Status.COMPLETED, 1, "")
+
+
+def test_what_a_failed_load_had_read_is_let_go_before_the_next_try() -> None:
+    class Weights:
+        pass
+
+    read: list[weakref.ref[Weights]] = []
+
+    def load() -> None:
+        weights = Weights()
+        read.append(weakref.ref(weights))
+        raise OSError("the disk is gone")
+
+    loader = Loader(load, lambda _error: None)
+    loader.begin(awaited=False)
+    wait_until(lambda: bool(read) and read[0]() is None, within=60)
+    assert len(read) == 1  # it waits to try again
+
+
 def test_a_task_waits_for_the_load_that_the_worker_began(
     loading: Loading, inference_child: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -243,15 +277,20 @@ def test_a_gpu_that_is_lost_in_loading_ends_the_process(
     """No other try in this process could succeed."""
     ends: list[int] = []
     monkeypatch.setattr(worker, "end_child", lambda: ends.append(1))
-    monkeypatch.setattr(loading_module, "TRY_AGAIN", 0.01)
     loading.error = scripted.AcceleratorError("CUDA error: unspecified launch failure")
     loading.let_go.set()
     if awaited:
-        tasks.analyse(str(submitted().id))
+        analysis = submitted()
+        tasks.analyse(str(analysis.id))
+        # Claimed: the worker frees it, and counts the attempt of a photo that was alone.
+        assert state(analysis) == (Status.RUNNING, 1, "")
     else:
+        monkeypatch.setattr(loading_module, "TRY_AGAIN", 0.01)
         tasks.warm_up()
         wait_until(lambda: bool(ends), within=20)
         loading.error = None
+        # It must be over before the process may really be ended again.
+        tasks._loader.begin(awaited=False).outcome.result(timeout=60)
     assert ends
 
 

@@ -27,7 +27,7 @@ from inference_worker.bundle import (
 )
 from inference_worker.engine_options import Options, parse
 from inference_worker.engines import Engines, Rung
-from inference_worker.errors import ConversionError
+from inference_worker.errors import ConversionError, OutOfMemoryError
 from inference_worker.openvino_engine import OpenVinoNetwork
 from inference_worker.pipeline import Pipeline
 from inference_worker.views import plan
@@ -276,8 +276,11 @@ def test_a_bundle_that_openvino_cannot_take_runs_on_pytorch_unless_it_was_asked_
 class Core:
     """An `openvino.Core` that refuses to compile networks of so many outputs for so many views."""
 
-    def __init__(self, outputs: set[int], views: set[int]) -> None:
+    def __init__(
+        self, outputs: set[int], views: set[int], why: str = "the plugin does not know an operation"
+    ) -> None:
         self.core, self.outputs, self.views = openvino_cache.core(), outputs, views
+        self.why = why
 
     def read_model(self, path: Path) -> object:
         return self.core.read_model(path)
@@ -285,7 +288,7 @@ class Core:
     def compile_model(self, model: Any, *rest: object) -> object:
         count = model.inputs[0].get_partial_shape()[0].get_length()
         if len(model.outputs) in self.outputs and count in self.views:
-            raise RuntimeError("the plugin does not know an odd operation")
+            raise RuntimeError(self.why)
         return self.core.compile_model(model, *rest)
 
 
@@ -309,12 +312,24 @@ def test_a_bundle_that_openvino_cannot_compile_runs_on_pytorch_unless_it_was_ask
     ready = engines.build(opened, parse("auto", cache=cache))
 
     assert [rung.name for rung in ready.ladder] == ["torch-float32"]
-    assert "odd operation; PyTorch runs the bundle instead" in caplog.text
+    assert "an operation; PyTorch runs the bundle instead" in caplog.text
     assert Pipeline(opened, ready).run(photo()).classification is not None
     named = engines.build(opened, parse("openvino", cache=cache))
     assert named.prepare is not None
-    with pytest.raises(ConversionError, match=f"for {count} views of 64 px: .*odd operation"):
+    with pytest.raises(ConversionError, match=f"for {count} views of 64 px: .*an operation"):
         named.prepare()
+
+
+def test_memory_that_is_short_while_openvino_compiles_is_no_reason_to_run_on_pytorch(
+    bundle: Bundle, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That would be slower and take more, for as long as the process lives."""
+    refusing = Core({2}, {8}, "std::bad_alloc")
+    monkeypatch.setattr(openvino_cache, "core", lambda: refusing)
+    opened = verify_and_open(bundle.folder)
+
+    with pytest.raises(OutOfMemoryError):
+        engines.build(opened, parse("auto", cache=cache))
 
 
 def test_a_converted_network_of_another_bundle_is_never_taken(

@@ -52,6 +52,8 @@ def test_the_starter_needs_what_it_reads_at_export_but_not_as_a_single_member() 
 
     assert set(needs.sets(starter)) == {"ham10000", "isic2018_task1", "isic2017"}
     assert needs.sets(recipe.by_image(starter)) == ("ham10000",)
+    assert needs.sets(starter, only=["3"]) == ("ham10000",)
+    assert needs.sets(starter, only=["segmenter"]) == ("ham10000", "isic2018_task1")
 
 
 def test_further_sets_are_not_needed(tmp_path: Path) -> None:

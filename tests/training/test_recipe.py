@@ -68,7 +68,7 @@ def test_an_unknown_recipe_names_those_there_are() -> None:
         recipe.load("nothing")
 
 
-def test_smoke_size_keeps_every_stage_but_one_step_of_it() -> None:
+def test_smoke_size_keeps_every_stage_but_two_steps_of_it() -> None:
     starter = recipe.load("starter")[0]
 
     small = recipe.smoke(starter)
@@ -76,7 +76,7 @@ def test_smoke_size_keeps_every_stage_but_one_step_of_it() -> None:
     assert len(small.schedule.stages) == len(starter.schedule.stages)
     assert small.segmenter is not None
     for schedule in (small.schedule, small.segmenter.schedule):
-        assert {s.epochs * s.images for s in schedule.stages} == {schedule.optimiser.batch}
+        assert {s.epochs * s.images for s in schedule.stages} == {2 * schedule.optimiser.batch}
         assert {s.size for s in schedule.stages} == {64}
     assert len(small.seeds) == 2
 
