@@ -275,14 +275,15 @@ def test_a_gpu_that_is_lost_in_loading_ends_the_process(
     loading: Loading, monkeypatch: pytest.MonkeyPatch, awaited: bool, inference_child: None
 ) -> None:
     """No other try in this process could succeed."""
-    ends: list[int] = []
-    monkeypatch.setattr(worker, "end_child", lambda: ends.append(1))
+    ends: list[threading.Thread] = []
+    monkeypatch.setattr(worker, "end_child", lambda: ends.append(threading.current_thread()))
     loading.error = scripted.AcceleratorError("CUDA error: unspecified launch failure")
     loading.let_go.set()
     if awaited:
         analysis = submitted()
         tasks.analyse(str(analysis.id))
-        # Claimed: the worker frees it, and counts the attempt of a photo that was alone.
+        # By the task, which has claimed: its worker counts the attempt of a photo that was alone.
+        assert ends == [threading.current_thread()]
         assert state(analysis) == (Status.RUNNING, 1, "")
     else:
         monkeypatch.setattr(loading_module, "TRY_AGAIN", 0.01)
