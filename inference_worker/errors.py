@@ -5,10 +5,17 @@ Every class has a stable `code`. None of them ever becomes a benign result.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+OUT_OF_MEMORY_MARKS: Final = ("out of memory", "can't allocate memory", "alloc_failed", "bad_alloc")
+"""What CUDA and its libraries, PyTorch's allocator for the CPU and C++ say where memory runs out.
+
+In lower case. There is no exception class for it, or the library that has one is not loaded.
+"""
 
 
 class ModelError(Exception):

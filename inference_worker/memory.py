@@ -12,14 +12,10 @@ from typing import TYPE_CHECKING, Final
 import cv2
 import torch
 
-from inference_worker.errors import OutOfMemoryError
+from inference_worker.errors import OUT_OF_MEMORY_MARKS, OutOfMemoryError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-# What PyTorch's allocator for the CPU, CUDA and its libraries, and C++ say where memory runs out:
-# these have no exception class of their own.
-_SHORT: Final = ("can't allocate memory", "out of memory", "alloc_failed", "bad_alloc")
 
 _MAPS: Final = Path("/proc/self/maps")
 
@@ -47,7 +43,8 @@ def is_short(error: BaseException | None) -> bool:
     while error is not None:
         if isinstance(error, MemoryError | torch.OutOfMemoryError | OutOfMemoryError):
             return True
-        if isinstance(error, RuntimeError) and any(mark in str(error).lower() for mark in _SHORT):
+        said = str(error).lower() if isinstance(error, RuntimeError) else ""
+        if any(mark in said for mark in OUT_OF_MEMORY_MARKS):
             return True
         error = error.__cause__ or error.__context__
     return False

@@ -19,6 +19,7 @@ from django.db import close_old_connections
 from analyses import lifecycle, worker
 from analyses.images import ImageUnavailableError
 from analyses.models import FailureCode
+from inference_worker.errors import OUT_OF_MEMORY_MARKS
 from inference_worker.loading import Loader
 from inference_worker.verdict import ImageType
 
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 
 # A database that restarts is waited for before minutes of work are thrown away.
 RECORD_AFTER: Final = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)  # s before each try
-# The last is that of a GPU's libraries.
-OUT_OF_MEMORY_MARKS: Final = ("out of memory", "can't allocate memory", "alloc_failed", "bad_alloc")
 # What PyTorch raises of a device's own errors; of its libraries', a RuntimeError that begins so.
 DEVICE_ERROR: Final = "AcceleratorError"
 DEVICE_ERROR_MARKS: Final = ("cuda error", "cudnn error")
@@ -97,9 +96,7 @@ def analyse(analysis_id: str) -> None:
         logger.exception(
             "analysis %s ran out of time, and %d with it", first.analysis_id, len(group) - 1
         )
-        for claim in group:  # on those that have ended this does nothing
-            _give_up(claim, FailureCode.TIME_LIMIT, outages)
-        _give_up_the_rest(first, FailureCode.TIME_LIMIT, outages)
+        _give_up_all(first, FailureCode.TIME_LIMIT, outages)
     except DeviceLostError:
         logger.exception("the GPU is lost, and this process with it")
         worker.end_child()
@@ -176,8 +173,8 @@ def _give_up(claim: lifecycle.Claim, code: str, outages: list[Exception]) -> Non
         _note_outage(claim, error, outages)
 
 
-def _give_up_the_rest(first: lifecycle.Claim, code: str, outages: list[Exception]) -> None:
-    """Give up what was taken along with `first` a moment before the task could note it."""
+def _give_up_all(first: lifecycle.Claim, code: str, outages: list[Exception]) -> None:
+    """Give up `first` and all in its company, also what the task could not note any more."""
     try:
         lifecycle.give_up_lost(worker=worker.identity(), code=code)
     except worker.DATABASE_AWAY as error:
