@@ -7,21 +7,19 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
-import numpy as np
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
 from django.db import OperationalError, connection
-from PIL import Image
 from pytest_django.fixtures import Settings
 
 import inference_worker
 from analyses import lifecycle, queue, worker
 from analyses.models import Analysis, FailureCode, Result, Status
 from inference_worker import tasks
-from tests import images
-from tests.factories import make_analysis, make_upload
+from tests.factories import make_analysis
 from tests.faults import scripted
 from tests.faults.scripted import Behaviour
+from tests.faults.submitted import submit
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -36,11 +34,6 @@ def scripted_model(monkeypatch: pytest.MonkeyPatch) -> scripted.Pipeline:
     monkeypatch.setattr(inference_worker, "pipeline", module, raising=False)
     pipeline: scripted.Pipeline = module.current(Path(), None)
     return pipeline
-
-
-def submitted(value: int) -> Analysis:
-    content = images.encode(Image.fromarray(np.full((120, 160, 3), value, np.uint8)), "PNG")
-    return make_analysis(upload=make_upload(content, name="a.png", media_type="image/png"))
 
 
 def ended(analysis: Analysis) -> Analysis:
@@ -70,38 +63,38 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_a_verdict_completes_the_analysis() -> None:
-    done = ended(submitted(Behaviour.FINISH))
+    done = ended(submit(Behaviour.FINISH))
     assert (done.status, done.attempts) == (Status.COMPLETED, 1)
     assert done.result is not None
 
 
 def test_a_message_that_comes_again_changes_nothing() -> None:
-    done = ended(submitted(Behaviour.FINISH))
+    done = ended(submit(Behaviour.FINISH))
     again = ended(Analysis.objects.get(id=done.id))
     assert (again.attempts, again.completed_at) == (done.attempts, done.completed_at)
     assert Result.objects.count() == 1
 
 
 def test_an_error_of_the_model_is_a_named_failure() -> None:
-    done = ended(submitted(Behaviour.RAISE))
+    done = ended(submit(Behaviour.RAISE))
     assert (done.status, done.error_code) == (Status.FAILED, "model_error")
 
 
 def test_a_photo_whose_file_is_gone_is_a_named_failure() -> None:
     from analyses import storage
 
-    analysis = submitted(Behaviour.FINISH)
+    analysis = submit(Behaviour.FINISH)
     storage.delete(analysis.id)
     assert ended(analysis).error_code == "image_unavailable"
 
 
 def test_running_out_of_memory_is_a_named_failure() -> None:
-    assert ended(submitted(Behaviour.RUN_OUT_OF_MEMORY)).error_code == "out_of_memory"
+    assert ended(submit(Behaviour.RUN_OUT_OF_MEMORY)).error_code == "out_of_memory"
 
 
 @pytest.mark.usefixtures("impatient")
 def test_a_database_that_is_away_for_a_moment_costs_no_result() -> None:
-    analysis = submitted(Behaviour.FINISH)
+    analysis = submit(Behaviour.FINISH)
     with connection.execute_wrapper(fails(2, 'INSERT INTO "analyses_result"')):
         done = ended(analysis)
     assert done.status == Status.COMPLETED
@@ -110,7 +103,7 @@ def test_a_database_that_is_away_for_a_moment_costs_no_result() -> None:
 
 @pytest.mark.usefixtures("impatient")
 def test_a_database_that_stays_away_leaves_the_attempt_to_reconcile() -> None:
-    analysis = submitted(Behaviour.FINISH)
+    analysis = submit(Behaviour.FINISH)
     with (
         connection.execute_wrapper(fails(99, 'INSERT INTO "analyses_result"')),
         pytest.raises(OperationalError),
@@ -123,7 +116,7 @@ def test_a_database_that_stays_away_leaves_the_attempt_to_reconcile() -> None:
 
 
 def test_a_database_that_is_away_before_the_work_leaves_the_row_waiting() -> None:
-    analysis = submitted(Behaviour.FINISH)
+    analysis = submit(Behaviour.FINISH)
     with (
         connection.execute_wrapper(fails(99, 'UPDATE "analyses_analysis"')),
         pytest.raises(OperationalError),
@@ -150,7 +143,7 @@ def run_as_celery(analysis: Analysis) -> Analysis:
 @pytest.mark.usefixtures("impatient", "named_worker")
 class TestAnOutageInTheMiddle:
     def test_the_photo_waits_again_at_once_and_no_attempt_is_counted(self) -> None:
-        analysis = submitted(Behaviour.FINISH)
+        analysis = submit(Behaviour.FINISH)
         with connection.execute_wrapper(fails(3, 'INSERT INTO "analyses_result"')):
             lost = run_as_celery(analysis)
         assert (lost.status, lost.attempts, lost.uncounted_attempts) == (Status.QUEUED, 1, 1)
@@ -159,7 +152,7 @@ class TestAnOutageInTheMiddle:
         assert (done.status, done.attempts) == (Status.COMPLETED, 2)
 
     def test_freeing_it_is_tried_again_while_the_database_is_still_away(self) -> None:
-        analysis = submitted(Behaviour.FINISH)
+        analysis = submit(Behaviour.FINISH)
         with (
             connection.execute_wrapper(fails(3, 'INSERT INTO "analyses_result"')),
             connection.execute_wrapper(fails(2, '"claimed_by" = NULL, "claimed_at" = NULL')),
@@ -169,7 +162,7 @@ class TestAnOutageInTheMiddle:
         assert lost.status == Status.QUEUED
 
     def test_what_cannot_be_freed_is_left_to_reconcile(self) -> None:
-        analysis = submitted(Behaviour.FINISH)
+        analysis = submit(Behaviour.FINISH)
         with (
             connection.execute_wrapper(fails(3, 'INSERT INTO "analyses_result"')),
             connection.execute_wrapper(fails(3, 'WHERE ("analyses_analysis"."claimed_by" =')),
@@ -179,7 +172,7 @@ class TestAnOutageInTheMiddle:
 
     def test_outages_without_end_end_the_analysis(self) -> None:
         """It may be the photo that the database cannot take."""
-        analysis = submitted(Behaviour.FINISH)
+        analysis = submit(Behaviour.FINISH)
         with connection.execute_wrapper(fails(999, 'INSERT INTO "analyses_result"')):
             for _ in range(6):
                 assert analysis.status == Status.QUEUED
@@ -191,7 +184,7 @@ class TestAnOutageInTheMiddle:
         other = lifecycle.claim(make_analysis().id, worker="w2")
         assert other is not None
         with connection.execute_wrapper(fails(3, 'INSERT INTO "analyses_result"')):
-            run_as_celery(submitted(Behaviour.FINISH))
+            run_as_celery(submit(Behaviour.FINISH))
         assert Analysis.objects.get(id=other.analysis_id).status == Status.RUNNING
 
     def test_an_outage_in_company_counts_once_as_not_counted(self) -> None:
@@ -204,7 +197,7 @@ class TestAnOutageInTheMiddle:
 
 
 def test_a_stage_that_cannot_be_shown_costs_no_result() -> None:
-    analysis = submitted(Behaviour.FINISH)
+    analysis = submit(Behaviour.FINISH)
     with connection.execute_wrapper(fails(99, 'SET "stage" =')):
         done = ended(analysis)
     assert (done.status, done.attempts) == (Status.COMPLETED, 1)
@@ -235,7 +228,7 @@ class TestALostGpu:
 
     def test_in_company_it_counts_against_nobody(self, settings: Settings) -> None:
         settings.ANALYSES_AT_ONCE = 3
-        first, *_others = [submitted(value) for value in (100, Behaviour.LOSE_THE_DEVICE, 100)]
+        first, *_others = [submit(value) for value in (100, Behaviour.LOSE_THE_DEVICE, 100)]
         self.lose(first)
         rows = Analysis.objects.values_list("status", "attempts", "uncounted_attempts")
         assert list(rows) == [(Status.QUEUED, 1, 1)] * 3
@@ -248,14 +241,14 @@ class TestALostGpu:
     ) -> None:
         settings.ANALYSES_AT_ONCE = 2
         monkeypatch.setattr(scripted_model, "ask_together", lambda _photos: None)
-        first, second = submitted(Behaviour.FINISH), submitted(Behaviour.LOSE_THE_DEVICE)
+        first, second = submit(Behaviour.FINISH), submit(Behaviour.LOSE_THE_DEVICE)
         self.lose(first)
         first.refresh_from_db()
         second.refresh_from_db()
         assert (first.status, second.status) == (Status.COMPLETED, Status.QUEUED)
 
     def test_a_photo_that_loses_it_each_time_alone_is_put_away(self) -> None:
-        analysis = submitted(Behaviour.LOSE_THE_DEVICE)
+        analysis = submit(Behaviour.LOSE_THE_DEVICE)
         for _ in range(3):
             self.lose(analysis)
         analysis.refresh_from_db()
@@ -305,7 +298,7 @@ def test_the_time_limit_frees_what_was_taken_along_before_the_task_knew_of_it(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, named_worker: None
 ) -> None:
     settings.ANALYSES_AT_ONCE = 2
-    first, beside = submitted(Behaviour.FINISH), submitted(Behaviour.FINISH)
+    first, beside = submit(Behaviour.FINISH), submit(Behaviour.FINISH)
     claim_company = lifecycle.claim_company
 
     def run_out_of_time(*args: Any, **kwargs: Any) -> NoReturn:

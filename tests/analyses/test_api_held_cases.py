@@ -14,11 +14,7 @@ from analyses.models import FailureCode, HoldKind
 from inference_worker.verdict import Rejection
 from tests.api import signed_in
 from tests.cases import EVERYTHING, OPINION
-from tests.factories import (
-    make_analysis,
-    make_user,
-    make_verdict,
-)
+from tests.factories import make_analysis, make_user, make_verdict
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("image_store")]
 

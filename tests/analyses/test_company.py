@@ -8,21 +8,19 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
-import numpy as np
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
 from django.db import OperationalError, connection
-from PIL import Image
 from pytest_django.fixtures import Settings
 
 import inference_worker
 from analyses import lifecycle, storage
 from analyses.models import Analysis, DeletionEvent, FailureCode, Result, Status
 from inference_worker import tasks
-from tests import images
-from tests.factories import make_analysis, make_upload, make_verdict
+from tests.factories import make_analysis, make_verdict
 from tests.faults import scripted
 from tests.faults.scripted import Behaviour
+from tests.faults.submitted import submit
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -43,11 +41,6 @@ def model(monkeypatch: pytest.MonkeyPatch) -> scripted.Pipeline:
 @pytest.fixture(autouse=True)
 def _three_at_once(settings: Settings) -> None:
     settings.ANALYSES_AT_ONCE = 3
-
-
-def submitted(value: int = Behaviour.FINISH) -> Analysis:
-    content = images.encode(Image.fromarray(np.full((120, 160, 3), value, np.uint8)), "PNG")
-    return make_analysis(upload=make_upload(content, name="a.png", media_type="image/png"))
 
 
 def states(*analyses: Analysis) -> list[tuple[str, int]]:
@@ -156,7 +149,7 @@ class TestClaims:
 @pytest.mark.usefixtures("model")
 class TestTask:
     def test_one_message_ends_all_that_wait_up_to_the_limit(self, model: scripted.Pipeline) -> None:
-        first, second, third, fourth = (submitted() for _ in range(4))
+        first, second, third, fourth = (submit() for _ in range(4))
         tasks.analyse(str(first.id))
         done = (Status.COMPLETED, 1)
         assert states(first, second, third, fourth) == [done, done, done, (Status.QUEUED, 0)]
@@ -166,14 +159,14 @@ class TestTask:
     def test_the_messages_of_those_that_were_taken_along_do_nothing(
         self, model: scripted.Pipeline
     ) -> None:
-        first, second = submitted(), submitted()
+        first, second = submit(), submit()
         tasks.analyse(str(first.id))
         tasks.analyse(str(second.id))
         assert states(first, second) == [(Status.COMPLETED, 1)] * 2
         assert model.together == [2]
 
     def test_nothing_is_waited_for(self) -> None:
-        alone = submitted()
+        alone = submit()
         tasks.analyse(str(alone.id))
         assert states(alone) == [(Status.COMPLETED, 1)]
 
@@ -181,7 +174,7 @@ class TestTask:
         self, model: scripted.Pipeline, settings: Settings
     ) -> None:
         settings.ANALYSES_AT_ONCE = 0
-        first, second, third = (submitted() for _ in range(3))
+        first, second, third = (submit() for _ in range(3))
         tasks.analyse(str(first.id))
         assert states(second) == [(Status.QUEUED, 0)]
         model.at_once = 2
@@ -191,7 +184,7 @@ class TestTask:
     @pytest.mark.parametrize("bad", [0, 1, 2])
     def test_a_photo_that_fails_is_tried_once_more_alone_and_harms_no_other(self, bad: int) -> None:
         values = [Behaviour.RAISE if place == bad else Behaviour.FINISH for place in range(3)]
-        group = [submitted(value) for value in values]
+        group = [submit(value) for value in values]
         tasks.analyse(str(group[0].id))
         failed = group.pop(bad)
         assert states(failed, *group) == [(Status.QUEUED, 1), *[(Status.COMPLETED, 1)] * 2]
@@ -200,7 +193,7 @@ class TestTask:
         assert Analysis.objects.get(id=failed.id).error_code == "model_error"
 
     def test_a_photo_whose_file_is_gone_harms_no_other(self) -> None:
-        first, gone = submitted(), submitted()
+        first, gone = submit(), submit()
         storage.delete(gone.id)
         tasks.analyse(str(first.id))
         tasks.analyse(str(gone.id))
@@ -211,14 +204,14 @@ class TestTask:
         self, model: scripted.Pipeline, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(model, "ask_together", fail_with(RuntimeError("out of memory")))
-        first, second = submitted(), submitted()
+        first, second = submit(), submit()
         tasks.analyse(str(first.id))
         assert states(first, second) == [(Status.COMPLETED, 1)] * 2
 
     def test_a_photo_that_was_taken_over_is_left_alone(
         self, model: scripted.Pipeline, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        first, second = submitted(), submitted()
+        first, second = submit(), submit()
 
         def take_over(_photos: object) -> None:
             lifecycle.release(second.id, attempt=1)
@@ -230,7 +223,7 @@ class TestTask:
     def test_out_of_time_those_that_have_not_ended_are_tried_alone(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        first, slow, behind = submitted(), submitted(Behaviour.SLEEP), submitted()
+        first, slow, behind = submit(), submit(Behaviour.SLEEP), submit()
         out_of_time = SimpleNamespace(sleep=fail_with(SoftTimeLimitExceeded()))
         monkeypatch.setattr(scripted, "time", out_of_time)
         tasks.analyse(str(first.id))
@@ -245,7 +238,7 @@ class TestTask:
         assert Analysis.objects.get(id=slow.id).error_code == "time_limit"
 
     def test_a_database_that_refuses_one_is_told_and_the_others_are_written(self) -> None:
-        first, second = submitted(), submitted()
+        first, second = submit(), submit()
         refused = 0
 
         def refuse(execute: Callable[..., object], sql: str, *rest: object) -> object:
@@ -264,7 +257,7 @@ class TestTask:
         self, monkeypatch: pytest.MonkeyPatch, fault: Exception
     ) -> None:
         monkeypatch.setattr(scripted, "time", SimpleNamespace(sleep=fail_with(fault)))
-        bad, *others = submitted(Behaviour.SLEEP), submitted(), submitted()
+        bad, *others = submit(Behaviour.SLEEP), submit(), submit()
         give_up = lifecycle.give_up
 
         def refuse_one(claim: lifecycle.Claim, code: str) -> bool:

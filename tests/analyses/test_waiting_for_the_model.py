@@ -9,10 +9,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from typing import Any
 
-import numpy as np
 import pytest
 from celery.exceptions import Reject, SoftTimeLimitExceeded
-from PIL import Image
 from pytest_django.fixtures import Settings
 
 from analyses import leases, queue, reconcile, worker
@@ -22,11 +20,9 @@ from inference_worker import loading as loading_module
 from inference_worker import tasks
 from inference_worker.bundle import WeightsError
 from inference_worker.loading import Loader
-from tests import images
-from tests.factories import make_analysis, make_upload
 from tests.faults import scripted
 from tests.faults.processes import wait_until
-from tests.faults.scripted import Behaviour
+from tests.faults.submitted import submit
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -87,19 +83,13 @@ def soft_limit(loading: Loading) -> Iterator[threading.Thread]:
     signal.signal(signal.SIGUSR1, before)
 
 
-def submitted() -> Analysis:
-    picture = Image.fromarray(np.full((120, 160, 3), int(Behaviour.FINISH), np.uint8))
-    content = images.encode(picture, "PNG")
-    return make_analysis(upload=make_upload(content, name="a.png", media_type="image/png"))
-
-
 def state(analysis: Analysis) -> tuple[str, int, str]:
     row = Analysis.objects.get(id=analysis.id)
     return row.status, row.attempts, row.error_code
 
 
 def test_nothing_is_claimed_before_the_model_is_loaded(loading: Loading) -> None:
-    analysis = submitted()
+    analysis = submit()
     seen: list[tuple[str, int, str]] = []
 
     def watch() -> None:
@@ -118,7 +108,7 @@ def test_nothing_is_claimed_before_the_model_is_loaded(loading: Loading) -> None
 def test_out_of_time_while_it_loads_the_message_goes_back_and_the_photo_waits(
     loading: Loading, soft_limit: threading.Thread
 ) -> None:
-    analysis = submitted()
+    analysis = submit()
     soft_limit.start()
     with pytest.raises(Reject) as told:
         tasks.analyse(str(analysis.id))
@@ -146,7 +136,7 @@ def test_all_tasks_wait_for_one_load_and_one_is_told_its_failure_by_name(
     loading: Loading, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As with a conversion that hangs for longer than the time limit and then gives up."""
-    analyses = [submitted(), submitted()]
+    analyses = [submit(), submit()]
     for _ in range(3):
         limited(loading, monkeypatch)
     loading.error = WeightsError("the disk hangs")
@@ -163,7 +153,7 @@ def test_all_tasks_wait_for_one_load_and_one_is_told_its_failure_by_name(
 def test_a_failure_of_long_ago_is_not_told_to_a_photo_of_today(
     loading: Loading, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    analysis = submitted()
+    analysis = submit()
     limited(loading, monkeypatch)
     loading.error = WeightsError("the disk hangs")
     loading.let_go.set()
@@ -196,7 +186,7 @@ def test_what_a_failed_load_had_read_is_let_go_before_the_next_try() -> None:
 def test_a_task_waits_for_the_load_that_the_worker_began(
     loading: Loading, inference_child: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    analysis = submitted()
+    analysis = submit()
     tasks.warm_up()
     limited(loading, monkeypatch)
     loading.let_go.set()
@@ -230,9 +220,9 @@ class TestTheModelsLease:
         loading.begun.wait()
         assert not has_shown_model()
         loading.error = None
-        tasks.analyse(str(submitted().id))
+        tasks.analyse(str(submit().id))
         assert has_shown_model()
-        tasks.analyse(str(submitted().id))
+        tasks.analyse(str(submit().id))
         assert len(tasks._leases) == 1
 
     def test_what_failed_at_the_start_is_tried_again_when_nobody_asks(
@@ -253,11 +243,11 @@ class TestTheModelsLease:
         loading.let_go.set()
         with monkeypatch.context() as patch:
             patch.setattr(loading.pipeline, "warm", fail_with(WeightsError("no answer")))
-            analysis = submitted()
+            analysis = submit()
             tasks.analyse(str(analysis.id))
         assert state(analysis) == (Status.FAILED, 1, WeightsError.code)
         assert not has_shown_model()
-        tasks.analyse(str(submitted().id))
+        tasks.analyse(str(submit().id))
         assert has_shown_model()
 
 
@@ -266,7 +256,7 @@ def test_a_process_that_is_no_workers_shows_no_model(
 ) -> None:
     monkeypatch.delenv(worker.QUEUES_VARIABLE)
     loading.let_go.set()
-    tasks.analyse(str(submitted().id))
+    tasks.analyse(str(submit().id))
     assert not has_shown_model()
 
 
@@ -280,7 +270,7 @@ def test_a_gpu_that_is_lost_in_loading_ends_the_process(
     loading.error = scripted.AcceleratorError("CUDA error: unspecified launch failure")
     loading.let_go.set()
     if awaited:
-        analysis = submitted()
+        analysis = submit()
         tasks.analyse(str(analysis.id))
         # By the task, which has claimed: its worker counts the attempt of a photo that was alone.
         assert ends == [threading.current_thread()]
@@ -309,7 +299,7 @@ def test_a_signal_that_no_wait_noticed_is_handled_at_the_next_look_up(
 
     monkeypatch.setattr(tasks, "wait", wait_once_and_be_told)
     with pytest.raises(Reject):
-        tasks.analyse(str(submitted().id))
+        tasks.analyse(str(submit().id))
     assert waits == [tasks.LOOK_UP] * 2
 
 
@@ -318,7 +308,7 @@ def test_after_a_long_wait_the_photo_gets_all_of_its_time(
 ) -> None:
     """What is left of the time limit could be too little."""
     settings.ANALYSIS_SOFT_TIME_LIMIT = 2
-    analysis = submitted()
+    analysis = submit()
     threading.Timer(2, loading.let_go.set).start()
     with pytest.raises(Reject) as told:
         tasks.analyse(str(analysis.id))
@@ -335,7 +325,7 @@ def test_without_memory_for_the_model_the_photo_waits_and_is_sent_again(
 ) -> None:
     loading.error = error
     loading.let_go.set()
-    analysis = submitted()
+    analysis = submit()
     for _ in range(4):  # more often than a photo may be tried
         with pytest.raises(tasks.ModelNotLoadedError):
             tasks.analyse(str(analysis.id))
@@ -354,7 +344,7 @@ def test_a_bundle_that_cannot_be_used_ends_the_analysis_by_name(
     loading: Loading, settings: Settings, slow: bool
 ) -> None:
     loading.error = WeightsError("member-0.safetensors is not what the manifest pins")
-    analysis = submitted()
+    analysis = submit()
     if slow:
         settings.ANALYSIS_SOFT_TIME_LIMIT = 2
         threading.Timer(0.5, loading.let_go.set).start()

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from dermai.private_redis import socket_path
+from tests.faults.processes import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_WITHIN = 150  # s
@@ -123,7 +124,7 @@ def test_two_starts_keep_the_data_and_one_ctrl_c_ends_everything(
         said = first.communicate(timeout=90)[0]
     assert first.returncode == 0
     assert "The data are kept." in said
-    wait_until_ended(home)
+    wait_until(lambda: not processes_of(home), within=60)  # the killed are reaped a moment later
 
     second = launch(home, port, DERMAI_BUNDLE=bundle)
     try:
@@ -134,15 +135,7 @@ def test_two_starts_keep_the_data_and_one_ctrl_c_ends_everything(
     finally:
         second.terminate()
         second.communicate(timeout=90)
-    wait_until_ended(home)
-
-
-def wait_until_ended(home: Path) -> None:
-    """Wait for what has been killed and not reaped yet."""
-    deadline = time.monotonic() + 60
-    while left := processes_of(home):
-        assert time.monotonic() < deadline, left
-        time.sleep(0.05)
+    wait_until(lambda: not processes_of(home), within=60)  # the killed are reaped a moment later
 
 
 def read_accounts(home: Path) -> dict[str, dict[str, str]]:

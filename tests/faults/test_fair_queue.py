@@ -5,25 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
-from accounts.models import User
 from analyses import queue
 from analyses.models import Analysis, Status
-from tests import images
-from tests.factories import make_analysis, make_upload, make_user
+from tests.factories import make_user
 from tests.faults.processes import Worker, wait_until
-from tests.faults.scripted import Behaviour
+from tests.faults.submitted import submit
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
-
-
-def submit(owner: User) -> None:
-    picture = Image.fromarray(np.full((120, 160, 3), int(Behaviour.FINISH), np.uint8))
-    content = images.encode(picture, "PNG")
-    make_analysis(owner, upload=make_upload(content, name="a.png", media_type="image/png"))
 
 
 @pytest.mark.parametrize("at_once", [1, 3])
@@ -32,7 +22,7 @@ def test_one_photo_does_not_wait_for_another_persons_six(
 ) -> None:
     alice, bob = make_user("alice"), make_user("bob")
     for owner in [alice] * 6 + [bob]:
-        submit(owner)
+        submit(owner=owner)
     worker = start_worker(ANALYSES_AT_ONCE=str(at_once))
     done = Analysis.objects.filter(status=Status.COMPLETED)
     wait_until(lambda: done.count() == 7, why=worker.text)

@@ -7,26 +7,17 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 from celery import current_app
-from PIL import Image
 
 from analyses import queue, reconcile
 from analyses.models import Analysis, DeletionEvent, Result, Status
-from tests import images
-from tests.factories import make_analysis, make_upload
 from tests.faults.processes import Worker, wait_until
 from tests.faults.scripted import Behaviour
+from tests.faults.submitted import submit
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
 StartWorker = Callable[..., Worker]
-
-
-def submit(behaviour: Behaviour) -> Analysis:
-    picture = Image.fromarray(np.full((120, 160, 3), int(behaviour), np.uint8))
-    content = images.encode(picture, "PNG")
-    return make_analysis(upload=make_upload(content, name="a.png", media_type="image/png"))
 
 
 def now(analysis: Analysis) -> Analysis:

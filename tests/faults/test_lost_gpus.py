@@ -5,32 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from analyses import queue
 from analyses.models import Analysis, Status
-from tests import images
-from tests.factories import make_analysis, make_upload
 from tests.faults.processes import Worker, wait_until
 from tests.faults.scripted import Behaviour
+from tests.faults.submitted import submit, wait_for_all
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(500)]
 StartWorker = Callable[..., Worker]
-
-
-def submit(behaviour: Behaviour) -> Analysis:
-    picture = Image.fromarray(np.full((120, 160, 3), int(behaviour), np.uint8))
-    content = images.encode(picture, "PNG")
-    return make_analysis(upload=make_upload(content, name="a.png", media_type="image/png"))
-
-
-def wait_for_all(worker: Worker) -> dict[object, tuple[str, int, str]]:
-    """Return status, attempts and error of each analysis, once all have ended and photos gone."""
-    kept = Analysis.objects.filter(image_purged_at__isnull=True)
-    wait_until(lambda: not kept.exists(), within=240, why=worker.text)
-    return {row.id: (row.status, row.attempts, row.error_code) for row in Analysis.objects.all()}
 
 
 @pytest.mark.parametrize("at_once", [1, 3])
