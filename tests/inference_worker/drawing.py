@@ -47,3 +47,8 @@ def with_black_corners(pixels: np.ndarray, radius: float = 0.58) -> np.ndarray:
     inside = np.zeros((height, width), np.uint8)
     cv2.circle(inside, (width // 2, height // 2), round(radius * min(width, height)), 1, -1)
     return pixels * inside[..., None]
+
+
+def photo() -> np.ndarray:
+    """Draw the photo that most tests are about: a lesion under hairs, uint8 225 × 300 × 3."""
+    return with_hairs(lesion(300, 225))

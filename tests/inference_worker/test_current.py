@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -13,16 +12,13 @@ from inference_worker.bundle import MissingFileError, verify_and_open
 from inference_worker.engine_options import Options
 from inference_worker.errors import OutOfMemoryError
 from inference_worker.openvino_engine import OpenVinoNetwork
-from tests.inference_worker import drawing, tiny
+from tests.inference_worker import tiny
+from tests.inference_worker.drawing import photo
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny.write(tmp_path_factory.mktemp("bundle"), segmenter_bias=0.5, ood_limit=1e6)
-
-
-def photo() -> np.ndarray:
-    return drawing.with_hairs(drawing.lesion(300, 225))
 
 
 def test_warm_it_compiles_nothing_at_its_first_photo(

@@ -11,28 +11,19 @@ import pytest
 import torch
 
 from inference_worker import engines
-from inference_worker.bundle import Bundle, load
+from inference_worker.bundle import Bundle
 from inference_worker.engine_options import parse
 from inference_worker.engines import BFLOAT16_BAND, FLOAT32_BAND, Engines, Rung
 from inference_worker.exactness import log_odds
 from inference_worker.manifest import FixedGate, Gate
 from inference_worker.pipeline import Pipeline
 from inference_worker.verdict import CLASSES, Category, Rejection, Verdict
-from tests.inference_worker import drawing, rounding, tiny
+from tests.inference_worker import rounding
+from tests.inference_worker.drawing import photo
 from tests.inference_worker.moved import Larger, Shifted
 
 MALIGNANT = [CLASSES.index(name) for name in ("mel", "bcc", "akiec")]
 MELANOMA = MALIGNANT[0]
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    folder = tmp_path_factory.mktemp("bundle")
-    return load(tiny.write(folder, members=2, segmenter_bias=0.5, ood_limit=1e6))
-
-
-def photo() -> np.ndarray:
-    return drawing.with_hairs(drawing.lesion(300, 225))
 
 
 @pytest.mark.parametrize("distance", [-0.3, -0.1, -1e-3, 1e-3, 0.1, 0.3])

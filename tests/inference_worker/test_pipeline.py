@@ -19,6 +19,7 @@ from inference_worker.pipeline import Pipeline
 from inference_worker.pixels import InvalidPixelsError
 from inference_worker.verdict import CLASSES, Category, ImageType, Rejection, Stage, Verdict
 from tests.inference_worker import drawing, tiny
+from tests.inference_worker.drawing import photo
 
 EVERY_STAGE = [*Stage]
 
@@ -37,10 +38,6 @@ def whole(folder: Path) -> Pipeline:
 @pytest.fixture(scope="module")
 def verdict(whole: Pipeline) -> Verdict:
     return whole.run(photo())
-
-
-def photo() -> np.ndarray:
-    return drawing.with_hairs(drawing.lesion(300, 225))
 
 
 def gate(threshold: float) -> Gate:

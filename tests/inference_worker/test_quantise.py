@@ -20,7 +20,7 @@ import pytest
 from PIL import Image
 
 from inference_worker import cache_cleaning, engines, openvino_cache, quantise, quantised
-from inference_worker.bundle import Bundle, load, verify_and_open
+from inference_worker.bundle import Bundle, verify_and_open
 from inference_worker.engine_options import parse
 from inference_worker.engines import Engines
 from inference_worker.exactness import distance
@@ -30,12 +30,6 @@ from tests.inference_worker import drawing, tiny
 from training import drawn
 
 PHOTOS = 40
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    folder = tmp_path_factory.mktemp("bundle")
-    return load(tiny.write(folder, members=2, segmenter_bias=0.5, ood_limit=1e6))
 
 
 @pytest.fixture(scope="module")

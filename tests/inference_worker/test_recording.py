@@ -11,18 +11,18 @@ from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
 import torch
 
 from inference_worker import engines, static_shapes
-from inference_worker.bundle import Bundle, load
+from inference_worker.bundle import Bundle
 from inference_worker.engines import TorchEngine
 from inference_worker.pipeline import Pipeline
 from inference_worker.static_shapes import PASSES_UNTIL_AGAIN, StaticShapes
 from inference_worker.verdict import ImageType
 from inference_worker.views import plan
-from tests.inference_worker import drawing, tiny
+from tests.inference_worker import tiny
+from tests.inference_worker.drawing import photo
 
 if TYPE_CHECKING:
     from inference_worker.static_shapes import Step
@@ -285,16 +285,6 @@ def test_a_graph_holds_nothing_of_a_photo_and_says_the_same_again(gpu: Gpu) -> N
         assert all(map(torch.equal, found, expected))
         assert not any(kept.any() for kept in (gpu.engine.seen, *gpu.engine.told))
     assert len(gpu.pools) == 1
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    folder = tmp_path_factory.mktemp("bundle")
-    return load(tiny.write(folder, members=2, segmenter_bias=0.5, ood_limit=1e6))
-
-
-def photo() -> np.ndarray:
-    return drawing.with_hairs(drawing.lesion(300, 225))
 
 
 @pytest.mark.parametrize("lower", [True, False])
